@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.h -- one worker: a thread with its own listener, libuv loop, disk back end.
+ *
+ * Loops share the configuration (read only), the store, and nothing else on the hot path.
+ * Threads: loop_start() and loop_stop() from main; everything else on the loop's thread. */
+#ifndef OBJSRV_LOOP_H
+#define OBJSRV_LOOP_H
+
+#include "diskfile/diskfile.h"
+#include "server/node/config.h"
+#include <uv.h>
+
+struct conn;
+struct metrics;
+
+struct loop {
+    unsigned index;
+    const struct config *config;
+    struct df_store *store;
+    struct df_thread *disk;
+    uv_loop_t uv;
+    char date[32];      /* IMF-fixdate of this second: loop_date() */
+    struct conn *conns; /* all open connections */
+    unsigned conn_count;
+    bool stopping;
+    /* loop.c's and conn.c's own */
+    struct loop_private *own;
+};
+
+/* The current second as IMF-fixdate; cheap to call per reply. */
+const char *loop_date(struct loop *l);
+
+/* `fds`: listening sockets, given. One thread per loop. 0 or -errno. */
+int loop_start(unsigned index, const struct config *config, struct df_store *store,
+               const int *take_fds, unsigned fd_count, struct loop **ret_loop);
+/* Any thread. graceful: finish requests in flight (at most config stop_timeout), no new ones. */
+void loop_stop(struct loop *l, bool graceful);
+/* Any thread: prints every request in flight with its step and age to the log. */
+void loop_dump(struct loop *l);
+void loop_join(struct loop *l); /* waits and frees */
+
+#endif

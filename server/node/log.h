@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.h -- lines for the operator.
+ *
+ * To syslog by a non-blocking datagram socket that counts what it drops, or to stderr (a
+ * terminal, --foreground, no /dev/log). Any thread; one line per call; newline becomes #012.
+ * The access line is written here too, from a finished request. */
+#ifndef OBJSRV_LOG_H
+#define OBJSRV_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config;
+struct request;
+
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7
+};
+
+int log_open(const struct config *c);
+void log_close(void);
+bool log_wants(enum log_level level);
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+uint64_t log_dropped(void);
+
+/* http-api 20.1: INFO, or DEBUG for REPLICATE, SSYNC and X-Backend-Replication. */
+void log_access(const struct request *r);
+
+#endif
