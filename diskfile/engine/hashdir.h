@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hashdir.h -- what is done to one object's hash directory, as blocking functions.
+ *
+ * Each is run by a DISK_CALL on a pool thread of the device (or by a tool). They know paths
+ * and files; upload.c and object.c know the order in which things must happen.
+ * Errors: 0 or -errno. Threads: any; one struct object_place is used by one at a time. */
+#ifndef OBJSRV_HASHDIR_H
+#define OBJSRV_HASHDIR_H
+
+#include "diskfile/engine/store.h"
+#include "diskfile/format/select.h"
+#include <limits.h>
+
+/* Where an object lives. Filled without I/O; paths are absolute. */
+struct object_place {
+    struct df_store *store;
+    struct store_device *device;
+    const struct df_policy *policy;
+    struct object_hash hash;
+    char *object_name; /* "/a/c/o": object_name_len bytes, may hold NUL */
+    size_t object_name_len;
+    char dir[PATH_MAX];     /* the hash directory */
+    unsigned device_len;    /* of dir: <device> */
+    unsigned objects_len;   /*   .../objects[-N] */
+    unsigned partition_len; /*   .../<partition> */
+    unsigned suffix_len;    /*   .../<suffix> */
+    unsigned dir_len;       /*   .../<hash> */
+};
+
+/* -ENODEV, -ENAMETOOLONG, -EINVAL (unknown policy), -ENOMEM. */
+int place_init(struct df_store *store, const struct df_name *name, struct object_place *ret);
+void place_release(struct object_place *p);
+
+/* ---- looking ---- */
+
+/* What hashdir_load() found: df_info's owner. Zero it first. */
+struct object_state {
+    struct df_info info;
+    struct metadata merged, data, meta;
+    int fd; /* the data file, open for reading; -1 unless wanted and there */
+    char quarantine_reason[160];
+};
+
+struct load_spec {
+    struct timestamp now;
+    bool open_expired;
+    bool keep_fd; /* leave state->fd open */
+};
+
+/* Lists, chooses, opens, reads metadata, merges, checks (on-disk-format 8, in that order);
+ * quarantines what is damaged (state is then DF_ABSENT with info.quarantined). 0 whatever was
+ * found; -EEXIST for another object's name in this place; other -errno when the disk would
+ * not tell. */
+int hashdir_load(const struct object_place *p, const struct load_spec *spec,
+                 struct object_state *ret_state);
+void object_state_release(struct object_state *s); /* closes fd too */
+
+/* Lists and chooses only. -ENOENT: no such directory. */
+int hashdir_select(const struct object_place *p, struct selection *ret_selection);
+
+/* How much of `dir` exists: one of the *_len of the place (device_len at least). */
+unsigned hashdir_existing(const struct object_place *p);
+
+/* ---- changing ---- */
+
+/* mkdir -p below `have_len` (a *_len). *ret_made_len: the length of the deepest directory that
+ * existed before, for COMMIT_FULL's directory syncs. */
+int hashdir_make(const struct object_place *p, unsigned *ret_existed_len);
+
+/* fsync of every directory from the hash directory up to the one that existed before. */
+int hashdir_sync(const struct object_place *p, unsigned existed_len);
+
+/* Marks the suffix in hashes.invalid under the partition's .lock (on-disk-format 9 step 6,
+ * 11): makes the partition if need be. -ETIMEDOUT after lock_timeout_ms. */
+int hashdir_invalidate(const struct object_place *p);
+
+/* The partition's .lock, held until *ret_fd is closed. Makes the partition if need be. */
+int hashdir_lock(const struct object_place *p, int *ret_fd);
+
+/* Section 6: unlinks what lost, removes the directory if nothing is left. Errors of single
+ * unlinks are ignored on purpose: the next visit tries again. */
+int hashdir_clean(const struct object_place *p, struct timestamp now);
+
+/* Removes directories that an upload made and nobody uses, from the hash directory up to
+ * existed_len; stops at the first that is not empty. */
+void hashdir_unmake(const struct object_place *p, unsigned existed_len);
+
+/* Moves the hash directory to <device>/quarantined (section 14), invalidates the suffix and
+ * reports DF_EVENT_QUARANTINE. `file` names the bad file, or NULL. */
+int hashdir_quarantine(const struct object_place *p, const char *file, const char *reason);
+
+/* ---- metadata on a file (section 7) ---- */
+
+/* -ENODATA with no metadata at all, -EBADMSG corrupt (quarantine), -ENOTSUP. */
+int xattr_read_metadata(int fd, struct metadata *ret, char reason[160]);
+
+#define XATTR_METADATA    "user.swift.metadata"
+#define XATTR_CHECKSUM    "user.swift.metadata_checksum"
+#define XATTR_CHUNK_BYTES 65536
+
+#endif
