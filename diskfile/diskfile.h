@@ -190,7 +190,8 @@ struct df_upload_spec {
 };
 
 /* Nothing happens on disk before df_thread_flush(). An upload that was appended to and
- * committed by then runs in one go. Never fails here: errors come by finished(). */
+ * committed by then runs in one go. Errors come by finished(); NULL only without memory, and
+ * then nothing is called. */
 struct df_upload *df_upload_begin(struct df_thread *t, const struct df_name *name,
                                   const struct df_upload_spec *spec,
                                   const struct df_upload_calls *calls, void *arg);

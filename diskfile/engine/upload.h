@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* upload.h -- the inside of a df_upload: its state, its table of steps.
+ *
+ *   LOOK -> OPEN -> WAIT <-> DATA -> META -> SYNC -> PLACE -> LINK -> CONFIRM -> CLEAN -> CLOSE ->
+ * END |      |       |        |       |       |       |  ^     | |       |                  ^ | |
+ * |        |       |       |       |  `-----' `> REPLACE -> CONFIRM      |
+ *     `------+-------+--------+-------+-------+-------+----------+-------+------------------'
+ *                                                     error; abort: up to LINK
+ *
+ * I1  Before LINK no name leads to the inode (where the file system has no O_TMPFILE: only a
+ *     temporary name that is never listed). A crash leaves no half-visible object.
+ * I2  LINK starts only after SYNC succeeded, with no write or xattr since.
+ * I3  finished(0) comes only after LINK, then fsync of the file, then fgetxattr succeeded.
+ * I4  An error after LINK means "unknown", never "not stored".
+ * I5  At most one chain in flight per upload; finished() comes with none.
+ * I6  The suffix is in hashes.invalid before LINK (Swift mode).
+ * I7  No directory is made before PLACE: who hangs up during the body leaves nothing.
+ *
+ * Runs: steps whose order is certain leave for the disk as one chain; a small upload that was
+ * committed before it started is one chain from LOOK to CLOSE. advance() is the only writer
+ * of u->state; after a chain it walks the steps that were in it, each judging its own result. */
+#ifndef OBJSRV_UPLOAD_H
+#define OBJSRV_UPLOAD_H
+
+#include "diskfile/engine/hashdir.h"
+#include "diskfile/engine/thread.h"
+
+enum upload_state {
+    U_LOOK,    /* device usable, space, what exists; the judge decides */
+    U_OPEN,    /* O_TMPFILE in the nearest directory that exists */
+    U_WAIT,    /* for the caller: bytes, commit, abort */
+    U_DATA,    /* the caller's bytes */
+    U_META,    /* metadata xattrs: size and checksum are now known */
+    U_SYNC,    /* data on the device, nameless */
+    U_PLACE,   /* suffix marked, directories made; stand-alone: locked and judged again */
+    U_LINK,    /* commit point: the name appears */
+    U_REPLACE, /* the name is taken: same timestamp. Ours goes over it */
+    U_CONFIRM, /* the name is durable and the file system still alive: the answer is true */
+    U_CLEAN,   /* what lost is removed */
+    U_CLOSE,   /* every path ends here, also errors */
+    U_END,
+    U_STATES
+};
+
+#define UPLOAD_XATTR_CHUNKS 8 /* of XATTR_CHUNK_BYTES: far above what HTTP limits let in */
+
+struct df_upload {
+    struct df_thread *thread;
+    struct inflight inflight;
+    struct df_upload_calls calls;
+    void *arg;
+    struct df_upload_spec spec;
+    struct object_place place;
+
+    enum upload_state state;
+    enum upload_state run[U_STATES]; /* the steps of the chain in flight */
+    unsigned run_count;
+    int err;   /* the first error */
+    bool busy; /* a chain is in flight, or advance() is running */
+    bool is_due;
+    bool admitted;
+    bool placed; /* place_init() was good */
+    bool aborted, committed, linked;
+    struct df_upload *next_due;
+
+    const char *given; /* appended, not yet queued */
+    size_t given_len;
+    char *writing; /* queued */
+    size_t writing_len;
+    uint64_t size;     /* written so far */
+    uint64_t unsynced; /* written since the last write-back */
+
+    char *pickle; /* metadata as it goes into the xattrs */
+    size_t pickle_len;
+    char checksum[HASH_HEX_LEN + 1];
+    char check[HASH_HEX_LEN]; /* CONFIRM's reading */
+
+    int fd, lock_fd;
+    unsigned existed_len; /* how much of the path was there before this upload */
+    unsigned attempts;    /* of OPEN, LINK */
+    bool tmp_named;       /* tmp_path exists and is ours to remove */
+    uint64_t step_ns[U_STATES];
+    struct disk_chain chain;
+
+    char tmp_path[PATH_MAX];
+    char open_path[PATH_MAX];
+    char target[PATH_MAX + FILENAME_MAX_LEN];
+};
+
+struct upload_step {
+    const char *name;       /* access line, stuck-request dump */
+    enum upload_state next; /* when all is well; U_WAIT: by what the caller has given */
+    void (*add)(struct df_upload *u, struct disk_chain *chain); /* its ops, maybe none */
+    enum upload_state (*done)(struct df_upload *u, int res);    /* judge it, name the next step */
+};
+
+extern const struct upload_step upload_steps[U_STATES];
+
+/* Notes the first error; everything goes on at CLOSE. */
+enum upload_state upload_give_up(struct df_upload *u, int err);
+/* The step after `s` when it has succeeded. */
+enum upload_state upload_onward(const struct df_upload *u, enum upload_state s);
+
+#endif
