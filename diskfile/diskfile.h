@@ -55,11 +55,12 @@ struct df_options {
     struct hash_key hash_key; /* stand-alone: empty, it lies in the data directories */
     uint64_t reclaim_age_s;
     uint64_t commit_window_s;
-    bool fallocate;           /* reserve space for an upload whose size is known */
-    uint64_t reserve_bytes;   /* keep this much free ... */
-    double reserve_percent;   /* ... or this share of the device, if > 0 */
-    uint64_t bytes_per_sync;  /* write back this often during an upload */
-    unsigned lock_timeout_ms; /* the partition's .lock: 10000 */
+    bool fallocate;            /* reserve space for an upload whose size is known */
+    uint64_t reserve_bytes;    /* keep this much free ... */
+    double reserve_percent;    /* ... or this share of the device, if > 0 */
+    uint64_t bytes_per_sync;   /* write back this often during an upload */
+    uint64_t keep_cache_bytes; /* objects below this stay in the page cache after a read */
+    unsigned lock_timeout_ms;  /* the partition's .lock: 10000 */
     enum df_on_existing on_existing;
     enum df_engine engine;
     unsigned threads_per_device;
@@ -145,7 +146,8 @@ struct df_info {
     bool ctype_from_meta;                 /* the content type comes from a .meta */
     const struct metadata *metadata;      /* merged; NULL unless DF_LIVE or DF_EXPIRED */
     const struct metadata *data_metadata; /* the data file's own */
-    const struct metadata *meta_metadata; /* the newest .meta's own, or NULL */
+    const struct metadata *meta_metadata; /* the newest .meta's (a second one's newer content
+                                           * type laid over it), or NULL */
 };
 
 /* ---- writing ---- */
@@ -220,6 +222,8 @@ struct df_open_spec {
     bool open_expired;
     size_t read_ahead; /* read up to this many first bytes in the same go; 0: none.
                         * If that is the whole object it is verified before opened(). */
+    bool info_only;    /* HEAD, POST: nothing will be read */
+    bool drop_cache;   /* leave nothing in the page cache, however small the object */
 };
 
 /* opened() once, later. res 0: df_object_info() tells what was found, DF_ABSENT included.
@@ -247,6 +251,8 @@ void df_object_close(struct df_object *o);
 /* Time per step of the last upload or open, for the access line: "lookup=0.1 write=..." in
  * milliseconds. Callable in finished()/opened(). Returns the length written. */
 size_t df_upload_times(const struct df_upload *u, char *text, size_t len);
+
+size_t df_object_times(const struct df_object *o, char *text, size_t len);
 
 /* One call per operation in flight on this thread: what it is, its step, its age. */
 void df_thread_each_inflight(struct df_thread *t,

@@ -19,6 +19,8 @@ struct object_place {
     struct object_hash hash;
     char *object_name; /* "/a/c/o": object_name_len bytes, may hold NUL */
     size_t object_name_len;
+    bool locked; /* the caller holds hashdir_lock(): set by it, so that no function here waits
+                  * for a lock that its own caller has */
     char dir[PATH_MAX];     /* the hash directory */
     unsigned device_len;    /* of dir: <device> */
     unsigned objects_len;   /*   .../objects[-N] */
@@ -31,14 +33,20 @@ struct object_place {
 int place_init(struct df_store *store, const struct df_name *name, struct object_place *ret);
 void place_release(struct object_place *p);
 
+/* "objects" or "objects-1": how a policy's directories are called. Returns the length. */
+size_t policy_path_component(const char *base, unsigned policy_index, char text[24]);
+
 /* ---- looking ---- */
 
-/* What hashdir_load() found: df_info's owner. Zero it first. */
+#define REASON_MAX 256
+
+/* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
+ * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 struct object_state {
     struct df_info info;
     struct metadata merged, data, meta;
-    int fd; /* the data file, open for reading; -1 unless wanted and there */
-    char quarantine_reason[160];
+    int fd;         /* the data file, open for reading; -1 unless wanted and there */
+    char file[256]; /* the data file's name, for hashdir_quarantine() */
 };
 
 struct load_spec {
@@ -55,19 +63,20 @@ int hashdir_load(const struct object_place *p, const struct load_spec *spec,
                  struct object_state *ret_state);
 void object_state_release(struct object_state *s); /* closes fd too */
 
-/* Lists and chooses only. -ENOENT: no such directory. */
-int hashdir_select(const struct object_place *p, struct selection *ret_selection);
+/* Lists and chooses only. -ENOENT: no such directory. *ret_dirfd: the directory, yours to
+ * close; may be NULL. */
+int hashdir_select(const struct object_place *p, struct selection *ret_selection, int *ret_dirfd);
 
 /* How much of `dir` exists: one of the *_len of the place (device_len at least). */
 unsigned hashdir_existing(const struct object_place *p);
 
 /* ---- changing ---- */
 
-/* mkdir -p below `have_len` (a *_len). *ret_made_len: the length of the deepest directory that
- * existed before, for COMMIT_FULL's directory syncs. */
+/* mkdir -p below the device. *ret_existed_len: the length of the deepest directory that existed
+ * before. -ENODEV when the device's own directory is gone: it is never made. */
 int hashdir_make(const struct object_place *p, unsigned *ret_existed_len);
 
-/* fsync of every directory from the hash directory up to the one that existed before. */
+/* fsync of every directory from the hash directory up to the one of existed_len. */
 int hashdir_sync(const struct object_place *p, unsigned existed_len);
 
 /* Marks the suffix in hashes.invalid under the partition's .lock (on-disk-format 9 step 6,
@@ -85,14 +94,19 @@ int hashdir_clean(const struct object_place *p, struct timestamp now);
  * existed_len; stops at the first that is not empty. */
 void hashdir_unmake(const struct object_place *p, unsigned existed_len);
 
-/* Moves the hash directory to <device>/quarantined (section 14), invalidates the suffix and
- * reports DF_EVENT_QUARANTINE. `file` names the bad file, or NULL. */
-int hashdir_quarantine(const struct object_place *p, const char *file, const char *reason);
+/* Invalidates the suffix, moves the hash directory to <device>/quarantined (section 14) and
+ * reports DF_EVENT_QUARANTINE. `file` names the bad file, `fd` is that file, open; NULL and -1:
+ * the hash directory itself is bad. -ESTALE: a newer version has taken the file's place, which
+ * must not go with it; nothing was done. */
+int hashdir_quarantine(const struct object_place *p, const char *file, int fd, const char *reason);
+
+/* Where not even the hash directory can be moved: the whole suffix directory. */
+int hashdir_quarantine_suffix(const struct object_place *p, const char *reason);
 
 /* ---- metadata on a file (section 7) ---- */
 
-/* -ENODATA with no metadata at all, -EBADMSG corrupt (quarantine), -ENOTSUP. */
-int xattr_read_metadata(int fd, struct metadata *ret, char reason[160]);
+/* -EBADMSG: none, or corrupt (quarantine), with the reason in words. -ENOTSUP, -EIO. */
+int xattr_read_metadata(int fd, struct metadata *ret, char reason[REASON_MAX]);
 
 #define XATTR_METADATA    "user.swift.metadata"
 #define XATTR_CHECKSUM    "user.swift.metadata_checksum"

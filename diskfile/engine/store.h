@@ -23,27 +23,45 @@ struct store_device {
     char *name;
     char *path; /* <devices>/<name>, or the data directory */
     struct disk_device *pool;
-    atomic_bool probed;     /* the two below are valid */
-    atomic_bool no_tmpfile; /* no O_TMPFILE here: named temporary files in tmp[-N] */
+    /* What the probe found, valid while the device is the one that was probed. Another file
+     * system in its place is probed anew; unprobed means O_TMPFILE and COMMIT_FULL. */
+    atomic_ullong probed_dev; /* st_dev, or DEVICE_UNPROBED */
+    atomic_bool no_tmpfile;   /* no O_TMPFILE here: named temporary files in tmp[-N] */
     _Atomic enum commit_form form;
-    struct store_device *next;
+    char fs_type[16];
+    unsigned index; /* stand-alone: place in the identity's order */
+    struct store_device *_Atomic next;
 };
+
+#define DEVICE_UNPROBED (~0ull)
 
 struct df_store {
     struct df_options options; /* deep copy */
-    /* ... store.c's own members follow in store.c's definition order */
-    struct store_private *own;
+    unsigned part_power;          /* stand-alone */
+    struct store_device **placed; /* stand-alone: the data directories in identity order */
+    atomic_ullong last_ticks;     /* the latest time df_store_clock() gave out */
+    struct store_private *own;    /* store.c's */
 };
 
-/* The device of this name, remembered or made known; name checks of http-api 2 included
- * (percent-quoting must not change it). -ENODEV. Does not look at the disk. */
+/* The device of this name; name checks of http-api 2 included (percent-quoting must not change
+ * it). -ENODEV. A name never seen before is looked up below options.devices (one stat), and only
+ * what is a directory there is remembered: clients cannot make the table grow. */
 int store_device(struct df_store *store, struct slice name, struct store_device **ret_device);
 
 /* BLOCKING. Usable now? 0 or -ENODEV; probes a device seen for the first time (-ENOTSUP
- * without user xattrs, -EROFS ... as the probe failed). */
+ * without user xattrs). A probe that fails otherwise (read-only, full, ...) decides nothing:
+ * reading may work, and a write finds out by itself. */
 int store_device_check(struct df_store *store, struct store_device *device);
 
 const struct df_policy *store_policy(const struct df_store *store, unsigned index); /* or NULL */
+
+/* A queue for operations that have no device, so that they too fail through reap(). */
+struct disk_device *store_nowhere(const struct df_store *store);
+
+static inline bool store_stand_alone(const struct df_store *store)
+{
+    return store->options.data_dir_count > 0;
+}
 
 void store_event(const struct df_store *store, enum df_event_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
