@@ -35,7 +35,7 @@
 #include <sys/types.h>
 
 enum disk_opcode {
-    DISK_OPENAT,     /* open(name, flags, mode); the new descriptor goes to *fd */
+    DISK_OPENAT,     /* open(name, flags, mode); the new descriptor goes to *fd, res = 0 */
     DISK_READ,       /* buf, len, off; res = bytes */
     DISK_WRITE,      /* buf, len, off; res = len */
     DISK_FSETXATTR,  /* name, buf, len */
@@ -55,8 +55,9 @@ enum disk_opcode {
 
 struct disk_op {
     enum disk_opcode code;
-    bool may_fail;     /* its result is noted, the chain goes on (C2 notwithstanding) */
-    unsigned char tag; /* the submitter's own: which step this op belongs to */
+    bool may_fail;       /* its result is noted, the chain goes on (C2 notwithstanding) */
+    unsigned char tag;   /* the submitter's own: which step this op belongs to */
+    unsigned char index; /* its place in the chain; the disk's own */
     int flags;
     mode_t mode;
     int *fd;          /* read when the op starts, so an earlier op may have set it */
@@ -75,6 +76,12 @@ struct disk_op {
 
 struct disk_device; /* pool.h: one device's queue, threads and cap in flight */
 
+/* A job is embedded in its owner and lent until run() is called, on a pool thread. FIFO. */
+struct disk_job {
+    void (*run)(struct disk_job *job);
+    struct disk_job *next;
+};
+
 struct disk_chain {
     struct disk_op ops[DISK_CHAIN_MAX];
     unsigned count;
@@ -87,6 +94,10 @@ struct disk_chain {
     unsigned first, last; /* ops of the segment in flight (uring) */
     unsigned pending;
     size_t moved; /* bytes of a short read or write so far */
+    uint64_t started_ns;
+    struct disk_job job;
+    struct disk_lane *lane; /* this device's share of this ring (uring) */
+    char proc_path[32];     /* what LINKAT links */
 };
 
 /* Implementations: disk_threads.c, disk_uring.c; tests: disk_fault.c, disk_order.c. */

@@ -32,11 +32,7 @@ bool disk_device_admit(struct disk_device *device);
 void disk_device_leave(struct disk_device *device);
 unsigned disk_device_admitted(const struct disk_device *device);
 
-/* A job is embedded in its owner and lent until run() is called, on a pool thread. FIFO. */
-struct disk_job {
-    void (*run)(struct disk_job *job);
-    struct disk_job *next;
-};
+/* FIFO. Where the system gives no thread at all, the caller runs the job itself. */
 void disk_device_queue(struct disk_device *device, struct disk_job *job);
 
 /* The two back ends, one instance per loop thread, created on that thread.
