@@ -19,7 +19,8 @@ struct object_hash {
     char hex[HASH_HEX_LEN + 1]; /* lower case; the suffix is the last 3 digits */
 };
 
-/* md5(prefix "/" account "/" container "/" object suffix) */
+/* md5(prefix "/" account "/" container "/" object suffix). Cannot fail: needs that
+ * md5_algorithm() (md5.h) is not NULL, which a program checks once at start. */
 void hash_path(const struct hash_key *key, struct slice account, struct slice container,
                struct slice object, struct object_hash *ret_hash);
 

@@ -9,12 +9,15 @@
  * zeroed or half-filled one. Slices returned are borrowed until the next change.
  * Threads: none of its own; one thread at a time.
  * Errors: 0 or -errno; -EBADMSG for bytes that are not metadata (quarantine),
- * -ENOMEM. Nothing changes on error. */
+ * -ENOMEM, -E2BIG over the limits. Nothing changes on error. */
 #ifndef OBJSRV_METADATA_H
 #define OBJSRV_METADATA_H
 
 #include "diskfile/slice.h"
 #include <stdint.h>
+
+/* More items than headers of 64 KiB can hold: lists are searched from the front. */
+#define METADATA_ITEMS_MAX 8192
 
 struct metadata_item {
     struct slice key;
@@ -49,7 +52,8 @@ void metadata_title_key(struct slice name, char *key);
 int metadata_encode(const struct metadata *m, char **ret_bytes, size_t *ret_len);
 
 /* Strict reader of the opcodes of 7.1, Python 2 era pickles included. `ret` must be
- * zeroed. Trailing bytes, other globals, non-dicts: -EBADMSG. Integers become decimal text. */
+ * zeroed. Trailing bytes, other globals, non-dicts, too many items: -EBADMSG. Integers become
+ * decimal text; floats, True, False and None what Python prints. */
 int metadata_decode(struct slice bytes, struct metadata *ret);
 
 #endif

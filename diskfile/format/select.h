@@ -22,8 +22,8 @@ enum file_verdict {
 };
 
 struct select_entry {
-    char *name; /* owned by the selection */
-    struct file_name file;
+    char *name;            /* owned by the selection */
+    struct file_name file; /* .durable: also by the company it keeps, after select_files */
     enum file_verdict verdict;
 };
 
