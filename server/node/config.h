@@ -38,7 +38,7 @@ struct config {
     bool standalone;  /* mode = standalone */
     bool healthcheck; /* the filter is in the pipeline */
     bool recon;
-    unsigned worker_count;
+    unsigned worker_count;          /* at least 1 */
     struct config_policy *policies; /* always at least policy 0 */
     unsigned policy_count;
     struct slice hash_prefix, hash_suffix;
@@ -55,7 +55,8 @@ int config_load(const char *file, const char *swift_conf, struct config **ret_co
 void config_free(struct config *c);
 const struct config_policy *config_policy(const struct config *c, unsigned index); /* or NULL */
 
-/* --help and the sample file, from the table. */
+/* --help, and etc/object-server.conf-sample by --sample-config: from the table. */
 void config_print_help(void);
+void config_print_sample(void);
 
 #endif

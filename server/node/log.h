@@ -21,11 +21,13 @@ enum log_level {
     LOG_LEVEL_DEBUG = 7
 };
 
+void log_force_stderr(void); /* before log_open(): whatever the options say */
 int log_open(const struct config *c);
 void log_close(void);
 bool log_wants(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t log_dropped(void);
+bool log_is_stderr(void); /* not to syslog */
 
 /* http-api 20.1: INFO, or DEBUG for REPLICATE, SSYNC and X-Backend-Replication. */
 void log_access(const struct request *r);

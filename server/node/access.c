@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* access.c -- the access line, byte for byte as Swift writes it (http-api 20.1):
+ *
+ *   127.0.0.1 - - [20/Nov/2026:10:14:11 +0000] "PUT /sda1/0/a/c/o" 201 - "-" "tx1" "-" 0.0037
+ *   "-" 20394 0
+ *
+ * With log_times the time of each step stands behind it. */
+#include "server/http/request.h"
+#include "server/loop.h"
+#include "server/node/config.h"
+#include "server/node/log.h"
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ACCESS_LINE_MAX 12288
+
+struct line {
+    char text[ACCESS_LINE_MAX];
+    size_t len;
+};
+
+static void put(struct line *l, char c)
+{
+    if (l->len + 1 < sizeof(l->text))
+        l->text[l->len++] = c;
+}
+
+static void put_text(struct line *l, const char *text)
+{
+    for (; *text != '\0'; text++)
+        put(l, *text);
+}
+
+/* A header's bytes are Latin-1 characters to Swift, and its log is UTF-8. */
+static void put_header(struct line *l, struct slice value)
+{
+    if (value.len == 0)
+        put(l, '-');
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.at[i];
+        if (c < 0x80) {
+            put(l, (char)c);
+        } else {
+            put(l, (char)(0xc0 | c >> 6));
+            put(l, (char)(0x80 | (c & 0x3f)));
+        }
+    }
+}
+
+static void put_quoted(struct line *l, struct slice path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "_.-~/";
+    static const char hex[] = "0123456789ABCDEF";
+    if (path.len == 0)
+        put(l, '-');
+    for (size_t i = 0; i < path.len; i++) {
+        unsigned char c = (unsigned char)path.at[i];
+        if (memchr(plain, c, sizeof(plain) - 1) != NULL) {
+            put(l, (char)c);
+        } else {
+            put(l, '%');
+            put(l, hex[c >> 4]);
+            put(l, hex[c & 15]);
+        }
+    }
+}
+
+static double seconds_since(uint64_t start_ns)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return now_ns > start_ns ? (double)(now_ns - start_ns) / 1e9 : 0;
+}
+
+/* No locale: strftime's %b is English. */
+static void put_date(struct line *l)
+{
+    char text[40];
+    struct tm utc;
+    time_t now = time(NULL);
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof(text), "%d/%b/%Y:%H:%M:%S +0000", &utc);
+    put_text(l, text);
+}
+
+static void put_number(struct line *l, int64_t n)
+{
+    char text[24] = "-";
+    if (n > 0)
+        snprintf(text, sizeof(text), "%lld", (long long)n);
+    put_text(l, text);
+}
+
+static void put_request(struct line *l, const struct request *r)
+{
+    put_header(l, r->peer);
+    put_text(l, " - - [");
+    put_date(l);
+    put_text(l, "] \"");
+    put_header(l, r->method);
+    put(l, ' ');
+    put_quoted(l, r->path);
+    put_text(l, "\" ");
+    put_number(l, r->status);
+    put(l, ' ');
+    put_number(l, r->reply_length);
+    put_text(l, " \"");
+    put_header(l, request_header_value(r, "Referer"));
+    put_text(l, "\" \"");
+    put_header(l, request_header_value(r, "X-Trans-Id"));
+    put_text(l, "\" \"");
+    put_header(l, request_header_value(r, "User-Agent"));
+}
+
+static void put_outcome(struct line *l, const struct request *r)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", seconds_since(r->started_ns), getpid());
+    put_text(l, text);
+    if (r->log_policy != NULL && r->log_policy[0] != '\0')
+        put_text(l, r->log_policy);
+    else
+        put_header(l, request_header_value(r, "X-Backend-Storage-Policy-Index"));
+    if (r->loop->config->log_times && r->times != NULL && r->times[0] != '\0') {
+        put(l, ' ');
+        put_text(l, r->times);
+    }
+}
+
+static enum log_level level_of(const struct request *r)
+{
+    bool internal = slice_eq(r->method, SLICE("REPLICATE")) ||
+                    slice_eq(r->method, SLICE("SSYNC")) ||
+                    request_header(r, "X-Backend-Replication") != NULL;
+    return internal ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
+void log_access(const struct request *r)
+{
+    enum log_level level = level_of(r);
+    if (!r->loop->config->log_requests || !log_wants(level))
+        return;
+    struct line l;
+    l.len = 0;
+    put_request(&l, r);
+    put_outcome(&l, r);
+    l.text[l.len] = '\0';
+    log_line(level, "%s", l.text);
+}

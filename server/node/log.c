@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c -- one datagram to syslog, or one write to stderr, for each line.
+ *
+ * Neither waits: a line that cannot be taken at once is dropped and counted, since a full
+ * syslog must not hold up requests. No lock: what log_open() sets up is only read afterwards,
+ * and a line goes out by a single call. */
+#include "server/node/log.h"
+#include "server/node/config.h"
+#include <errno.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#define SYSLOG_NAMES
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 16384 /* longer ones are cut */
+
+static struct {
+    int fd; /* of the socket; -1: stderr */
+    bool forced;
+    struct sockaddr_storage to;
+    socklen_t to_len;
+    int facility;
+    enum log_level level;
+    size_t max_line; /* 0: LINE_MAX_BYTES */
+    char name[128];
+    atomic_uint_fast64_t dropped;
+} logger = {.fd = -1, .level = LOG_LEVEL_INFO, .name = "object-server"};
+
+/* ---- set up ---- */
+
+static int facility_of(const char *name)
+{
+    const char *bare = strncasecmp(name, "LOG_", 4) == 0 ? name + 4 : name;
+    for (const CODE *code = facilitynames; code->c_name != NULL; code++)
+        if (strcasecmp(code->c_name, bare) == 0)
+            return code->c_val;
+    return LOG_LOCAL0;
+}
+
+static enum log_level level_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {
+        {"DEBUG", LOG_LEVEL_DEBUG},  {"NOTICE", LOG_LEVEL_NOTICE}, {"WARNING", LOG_LEVEL_WARNING},
+        {"WARN", LOG_LEVEL_WARNING}, {"ERROR", LOG_LEVEL_ERROR},   {"CRITICAL", LOG_LEVEL_ERROR},
+        {"FATAL", LOG_LEVEL_ERROR},
+    };
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcasecmp(name, levels[i].name) == 0)
+            return levels[i].level;
+    return LOG_LEVEL_INFO;
+}
+
+static int open_socket(int family)
+{
+    logger.fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return logger.fd < 0 ? -errno : 0;
+}
+
+static int open_udp(const struct config *c)
+{
+    char port[16];
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *found;
+    snprintf(port, sizeof(port), "%d", (int)c->log_udp_port);
+    if (getaddrinfo(c->log_udp_host, port, &hints, &found) != 0)
+        return -EHOSTUNREACH;
+    memcpy(&logger.to, found->ai_addr, found->ai_addrlen);
+    logger.to_len = found->ai_addrlen;
+    int family = found->ai_family;
+    freeaddrinfo(found);
+    return open_socket(family);
+}
+
+/* Never connected: syslog may go and come back under the same name. */
+static int open_unix(const char *path)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&logger.to;
+    if (strlen(path) >= sizeof(un->sun_path))
+        return -ENAMETOOLONG;
+    un->sun_family = AF_UNIX;
+    strcpy(un->sun_path, path);
+    logger.to_len = sizeof(*un);
+    return open_socket(AF_UNIX);
+}
+
+static bool is_socket(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+void log_force_stderr(void)
+{
+    logger.forced = true;
+}
+
+int log_open(const struct config *c)
+{
+    log_close();
+    logger.level = level_of(c->log_level);
+    logger.facility = facility_of(c->log_facility);
+    logger.max_line = (size_t)c->log_max_line_length;
+    snprintf(logger.name, sizeof(logger.name), "%s", c->log_name);
+    atomic_store(&logger.dropped, 0);
+    if (logger.forced || isatty(STDERR_FILENO))
+        return 0;
+    if (c->log_udp_host[0] != '\0')
+        return open_udp(c);
+    return is_socket(c->log_address) ? open_unix(c->log_address) : 0;
+}
+
+void log_close(void)
+{
+    if (logger.fd >= 0)
+        close(logger.fd);
+    logger.fd = -1;
+}
+
+bool log_wants(enum log_level level)
+{
+    return level <= logger.level;
+}
+
+bool log_is_stderr(void)
+{
+    return logger.fd < 0;
+}
+
+uint64_t log_dropped(void)
+{
+    return atomic_load(&logger.dropped);
+}
+
+/* ---- lines ---- */
+
+/* A line has no line break: as syslog daemons write it, #012. */
+static size_t escape_newlines(char *out, size_t room, const char *text)
+{
+    size_t len = 0;
+    for (; *text != '\0' && len + 5 < room; text++) {
+        if (*text == '\n') {
+            memcpy(out + len, "#012", 4);
+            len += 4;
+        } else {
+            out[len++] = *text;
+        }
+    }
+    return len;
+}
+
+/* Keeps head and tail, as Swift does it. */
+static size_t shorten(char *line, size_t len)
+{
+    size_t max = logger.max_line, half = max >= 7 ? (max - 5) / 2 : 0;
+    if (max == 0 || len <= max)
+        return len;
+    if (max < 7)
+        return max;
+    memmove(line + half + 5, line + len - half, half);
+    memcpy(line + half, " ... ", 5);
+    return 2 * half + 5;
+}
+
+static int send_datagram(enum log_level level, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    char prefix[16];
+    int named = snprintf(line, sizeof(line), "%s: ", logger.name);
+    size_t len = (size_t)named;
+    len += escape_newlines(line + len, sizeof(line) - len, text);
+    len = shorten(line, len);
+    int prefix_len = snprintf(prefix, sizeof(prefix), "<%d>", logger.facility | (int)level);
+    struct iovec parts[] = {{prefix, (size_t)prefix_len}, {line, len}};
+    struct msghdr message = {
+        .msg_name = &logger.to, .msg_namelen = logger.to_len, .msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(logger.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static const char *level_name(enum log_level level)
+{
+    static const char *const names[] = {[LOG_LEVEL_ERROR] = "ERROR",
+                                        [LOG_LEVEL_WARNING] = "WARNING",
+                                        [LOG_LEVEL_NOTICE] = "NOTICE",
+                                        [LOG_LEVEL_INFO] = "INFO",
+                                        [LOG_LEVEL_DEBUG] = "DEBUG"};
+    return names[level];
+}
+
+static int write_stderr(enum log_level level, const char *text)
+{
+    char line[LINE_MAX_BYTES];
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t len = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
+    len += (size_t)snprintf(line + len, sizeof(line) - len, ".%03ldZ %s ", now.tv_nsec / 1000000,
+                            level_name(level));
+    size_t start = len;
+    len += escape_newlines(line + len, sizeof(line) - len - 1, text);
+    len = start + shorten(line + start, len - start);
+    line[len++] = '\n';
+    return write(STDERR_FILENO, line, len) < 0 ? -errno : 0;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    char text[LINE_MAX_BYTES];
+    if (!log_wants(level))
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    int res = logger.fd >= 0 ? send_datagram(level, text) : write_stderr(level, text);
+    if (res < 0)
+        atomic_fetch_add(&logger.dropped, 1);
+}
