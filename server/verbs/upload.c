@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/verbs/upload.h"
+#include "server/loop.h"
+#include "server/verbs/answer.h"
+#include "server/verbs/buffers.h"
+#include "server/verbs/headers_meta.h"
+#include <assert.h>
+#include <errno.h>
+#include <time.h>
+
+#define ONE_GO_MAX  65536 /* bodies up to this may be collected first */
+#define BLOCKS_MAX  96    /* above upload_buffers' bound and what one data() can bring */
+#define STALE_TRIES 100   /* own clock: how often others may overtake a small upload */
+
+struct block {
+    char *at;
+    size_t len;
+};
+
+struct upload_body {
+    struct request *request;
+    struct df_upload *upload; /* in flight, or NULL */
+    struct md5 *md5;
+    unsigned char digest[MD5_LEN];
+    struct block blocks[BLOCKS_MAX]; /* a queue; the first may be lent, the last is filling */
+    unsigned block_count;
+    size_t block_size;
+    uint64_t started_s; /* when the body was first asked for */
+    int failure;        /* status to answer with, or 0: U1 */
+    unsigned tries;
+    bool one_go;  /* the whole body is in blocks[0] */
+    bool lending; /* blocks[0] */
+    bool paused;  /* request_more() is due */
+    bool ended;   /* the body */
+    bool committed;
+    bool gone;
+    char times[256];
+};
+
+static void run(struct upload *up);
+
+/* ---- life ---- */
+
+struct upload *upload_new(struct request *r, const struct upload_form *form,
+                          const struct target *target)
+{
+    struct upload *up = arena_alloc(r->arena, sizeof *up);
+    struct upload_body *b = arena_alloc(r->arena, sizeof *b);
+    struct md5 *md5 = md5_new();
+    if (!up || !b || !md5) {
+        md5_free(md5);
+        answer_status(r, 500);
+        return NULL;
+    }
+    b->request = r;
+    b->md5 = md5;
+    b->block_size = (size_t)r->loop->config->network_chunk_size;
+    up->form = form;
+    up->target = *target;
+    up->size = -1;
+    up->body = b;
+    return up;
+}
+
+static void free_blocks(struct upload_body *b)
+{
+    while (b->block_count > 0)
+        buffer_put(b->blocks[--b->block_count].at, b->block_size);
+}
+
+void upload_drop(struct upload *up)
+{
+    free_blocks(up->body);
+    md5_free(up->body->md5);
+    up->body->md5 = NULL;
+    metadata_release(&up->metadata);
+}
+
+static uint64_t monotonic_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+/* Notes the first failure; finished() answers with it. */
+static void fail(struct upload *up, int status)
+{
+    struct upload_body *b = up->body;
+    if (b->failure == 0)
+        b->failure = status;
+    b->paused = false;
+    if (b->upload && !b->committed)
+        df_upload_abort(b->upload);
+}
+
+/* ---- bytes ---- */
+
+/* Copies `len` bytes behind those that wait. -ENOMEM. */
+static int take(struct upload_body *b, const char *at, size_t len)
+{
+    md5_add(b->md5, at, len);
+    while (len > 0) {
+        struct block *last = b->block_count ? &b->blocks[b->block_count - 1] : NULL;
+        if (!last || last->len == b->block_size || (b->lending && b->block_count == 1)) {
+            if (b->block_count == BLOCKS_MAX)
+                return -ENOMEM;
+            last = &b->blocks[b->block_count];
+            *last = (struct block){buffer_get(b->block_size), 0};
+            if (!last->at)
+                return -ENOMEM;
+            b->block_count++;
+        }
+        size_t room = b->block_size - last->len, n = len < room ? len : room;
+        memcpy(last->at + last->len, at, n);
+        last->len += n;
+        at += n;
+        len -= n;
+    }
+    return 0;
+}
+
+/* Only while a block is lent, since its return is what makes the reading go on. */
+static bool too_much_waits(const struct upload_body *b)
+{
+    return b->lending && b->block_count - 1 >= (unsigned)b->request->loop->config->upload_buffers;
+}
+
+static void lend_next(struct upload_body *b)
+{
+    if (b->lending || b->block_count == 0)
+        return;
+    if (b->blocks[0].len < b->block_size && !b->ended)
+        return; /* still filling */
+    b->lending = true;
+    df_upload_append(b->upload, b->blocks[0].at, b->blocks[0].len);
+}
+
+/* What was announced and what came: 0, or the status. */
+static int check_received(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    if (up->size >= 0 && up->received != (uint64_t)up->size)
+        return 499;
+    if (up->etag.len > 0 && !slice_eq(up->etag, (struct slice){up->md5_hex, MD5_HEX_LEN}))
+        return 422;
+    if (up->has_content_md5 && memcmp(up->content_md5, b->digest, MD5_LEN) != 0)
+        return 422;
+    return 0;
+}
+
+/* The rest of the metadata is known only now. 0 or -errno. */
+static int complete_metadata(struct upload *up, struct metadata *m)
+{
+    int res = metadata_set_timestamp(m, "X-Timestamp", up->timestamp);
+    if (res == 0)
+        res = metadata_set_number(m, "Content-Length", up->received);
+    if (res == 0)
+        res = metadata_set_text(m, "ETag", up->md5_hex);
+    return res == 0 ? metadata_set_name(m, &up->target.name) : res;
+}
+
+static void commit(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    struct metadata m = {0};
+    if (metadata_copy(&m, &up->metadata) < 0 || complete_metadata(up, &m) < 0) {
+        metadata_release(&m);
+        fail(up, 500);
+        return;
+    }
+    b->committed = true;
+    up->time_fixed = true;
+    df_upload_commit(b->upload, &m);
+    metadata_release(&m);
+}
+
+/* The streamed body is on the disk. */
+static void whole(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    int status = md5_end(b->md5, b->digest, up->md5_hex) < 0 ? 500 : check_received(up);
+    if (status != 0) {
+        fail(up, status);
+        return;
+    }
+    if (up->form->own_clock) {
+        up->timestamp = df_store_clock(b->request->loop->store, up->seen);
+        df_upload_set_timestamp(b->upload, up->timestamp);
+    }
+    commit(up);
+}
+
+static void on_drained(void *arg)
+{
+    struct upload *up = arg;
+    struct upload_body *b = up->body;
+    if (b->one_go)
+        return; /* the block may be needed again: see run() */
+    buffer_put(b->blocks[0].at, b->block_size);
+    b->block_count--;
+    memmove(b->blocks, b->blocks + 1, b->block_count * sizeof *b->blocks);
+    b->lending = false;
+    if (b->failure)
+        return;
+    lend_next(b);
+    if (b->ended && !b->lending)
+        whole(up);
+    else if (b->paused && !too_much_waits(b)) {
+        b->paused = false;
+        request_more(b->request);
+    }
+}
+
+/* ---- the body arrives ---- */
+
+static bool on_data(struct request *r, const char *at, size_t len)
+{
+    struct upload *up = r->state;
+    struct upload_body *b = up->body;
+    const struct config *c = r->loop->config;
+    if (b->failure)
+        return true; /* the connection drains it */
+    up->received += len;
+    if (up->received > (uint64_t)c->max_file_size)
+        fail(up, 413);
+    else if ((double)(monotonic_s() - b->started_s) > c->max_upload_time)
+        fail(up, 408);
+    else if (take(b, at, len) < 0)
+        fail(up, 500);
+    if (b->failure || b->one_go)
+        return true;
+    lend_next(b);
+    b->paused = too_much_waits(b);
+    return !b->paused;
+}
+
+static void on_end(struct request *r)
+{
+    struct upload *up = r->state;
+    struct upload_body *b = up->body;
+    b->ended = true;
+    if (b->failure || b->one_go)
+        return;
+    lend_next(b);
+    if (!b->lending)
+        whole(up);
+}
+
+static void on_body_failed(struct request *r, int err)
+{
+    struct upload *up = r->state;
+    if (!up->body->ended)
+        fail(up, status_of_errno(err));
+}
+
+static const struct body_sink sink = {on_data, on_end, on_body_failed};
+
+static void read_body(struct upload *up)
+{
+    up->body->started_s = monotonic_s();
+    request_read_body(up->body->request, &sink);
+}
+
+/* ---- the disk answers ---- */
+
+static int on_judge(void *arg, struct df_upload *u, const struct df_info *info)
+{
+    struct upload *up = arg;
+    return up->form->judge(up, info);
+}
+
+static void on_began(void *arg)
+{
+    struct upload *up = arg;
+    struct upload_body *b = up->body;
+    if (b->failure) /* a small body that is not what was announced */
+        df_upload_abort(b->upload);
+    else if (!b->gone)
+        read_body(up);
+}
+
+static void answer(struct upload *up, int res)
+{
+    struct upload_body *b = up->body;
+    struct request *r = b->request;
+    if (res == 0)
+        up->form->created(r, up);
+    else if (up->verdict)
+        up->form->refused(r, up);
+    else if (b->failure == 422 && up->target.plain)
+        answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
+    else if (b->failure)
+        answer_status(r, b->failure);
+    else if (res == -ESTALE)
+        answer_plain(r, 409,
+                     "another version of this key was stored at the same time: nothing was "
+                     "changed, send the request again");
+    else
+        answer_errno(r, res, up->target.name.device);
+}
+
+static void on_finished(void *arg, int res)
+{
+    struct upload *up = arg;
+    struct upload_body *b = up->body;
+    df_upload_times(b->upload, b->times, sizeof b->times);
+    b->request->times = b->times;
+    b->upload = NULL;
+    b->committed = false;
+    if (res == -ESTALE && b->one_go && !up->verdict && !b->gone && ++b->tries < STALE_TRIES) {
+        run(up);
+        return;
+    }
+    free_blocks(b);
+    md5_free(b->md5);
+    b->md5 = NULL;
+    metadata_release(&up->metadata);
+    answer(up, res);
+}
+
+static const struct df_upload_calls upload_calls = {
+    .judge = on_judge, .began = on_began, .drained = on_drained, .finished = on_finished};
+
+/* ---- the client leaves ---- */
+
+static void on_gone(struct request *r)
+{
+    struct upload *up = r->state;
+    struct upload_body *b = up->body;
+    b->gone = true;
+    if (!b->ended)
+        fail(up, 499); /* the reply is a no-op, the access line is not */
+}
+
+static const char *step_of(const struct request *r)
+{
+    const struct upload_body *b = ((const struct upload *)r->state)->body;
+    return b->committed ? "committing" : b->lending ? "writing" : b->ended ? "ending" : "receiving";
+}
+
+static const struct handler upload_handler = {.name = "PUT", .gone = on_gone, .step = step_of};
+
+/* ---- start ---- */
+
+/* Also again, when the server's own clock was behind a version found on the disk. */
+static void run(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    struct df_store *store = b->request->loop->store;
+    if (up->form->own_clock)
+        up->timestamp = df_store_clock(store, up->seen);
+    up->time_fixed = false;
+    struct df_upload_spec spec = {.kind = DF_UPLOAD_DATA,
+                                  .timestamp = up->timestamp,
+                                  .size = b->one_go ? (int64_t)up->received : up->size,
+                                  .now = up->timestamp,
+                                  .recheck = up->form->own_clock};
+    b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
+    if (!b->one_go || b->failure)
+        return;
+    if (b->block_count > 0)
+        df_upload_append(b->upload, b->blocks[0].at, b->blocks[0].len);
+    commit(up);
+}
+
+static bool fits_one_go(const struct request *r, const struct upload_body *b)
+{
+    return !r->chunked && !r->expects_continue && r->content_length <= ONE_GO_MAX &&
+           r->content_length <= b->block_size && request_body_is_here(r);
+}
+
+void upload_start(struct request *r, struct upload *up)
+{
+    struct upload_body *b = up->body;
+    r->state = up;
+    r->handler = &upload_handler;
+    b->one_go = fits_one_go(r, b);
+    if (b->one_go) {
+        read_body(up);
+        assert(b->ended || b->failure);
+        if (!b->failure)
+            b->failure = md5_end(b->md5, b->digest, up->md5_hex) < 0 ? 500 : check_received(up);
+        /* A body that is wrong is refused by began(), so that 412, 409 and 507 come first. */
+    }
+    run(up);
+}
