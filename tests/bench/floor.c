@@ -24,16 +24,16 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
-#define METADATA_XATTR "user.swift.metadata"
-#define CHECKSUM_XATTR "user.swift.metadata_checksum"
-#define PICKLE_BYTES   450
-#define WRITE_BYTES    (1u << 20) /* one write at most */
-#define CHECK(call)    must((call) >= 0, #call, __LINE__)
+#define METADATA_XATTR      "user.swift.metadata"
+#define CHECKSUM_XATTR      "user.swift.metadata_checksum"
+#define PICKLE_BYTES        450
+#define WRITE_BYTES         (1u << 20) /* one write at most */
+#define FALLOCATE_MIN_BYTES 65536
+#define CHECK(call)         must((call) >= 0, #call, __LINE__)
 
 static struct settings {
     const char *dir; /* a device: objects/ lies in it */
@@ -105,7 +105,6 @@ static void place_of(uint64_t i, struct place *p)
     sprintf(p->target, "%s/%010ld.%05ld.data", p->dir, (long)t.tv_sec, t.tv_nsec / 10000);
 }
 
-/* f(the first `len` bytes of the path), leaving the path as it was. */
 static bool exists(struct place *p, int len)
 {
     char cut = p->dir[len];
@@ -115,12 +114,15 @@ static bool exists(struct place *p, int len)
     return there;
 }
 
-static void make(struct place *p, int len)
+/* false: the directory above is not there either. */
+static bool make(struct place *p, int len)
 {
     char cut = p->dir[len];
     p->dir[len] = 0;
-    CHECK(mkdir(p->dir, 0755) == 0 || errno == EEXIST ? 0 : -1);
+    bool good = mkdir(p->dir, 0755) == 0 || errno == EEXIST;
+    CHECK(good || errno == ENOENT ? 0 : -1);
     p->dir[len] = cut;
+    return good;
 }
 
 static void sync_dir(struct place *p, int len)
@@ -138,22 +140,26 @@ static void sync_dir(struct place *p, int len)
 
 static void list(struct place *p, unsigned expected)
 {
+    _Alignas(struct dirent64) char buffer[4096];
     unsigned count = 0;
-    DIR *d = opendir(p->dir);
-    for (struct dirent *e; d && (e = readdir(d));)
-        count += e->d_name[0] != '.';
+    int fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(fd >= 0 || errno == ENOENT ? 0 : -1);
+    for (ssize_t n = 1; fd >= 0 && n > 0;) {
+        n = getdents64(fd, buffer, sizeof buffer);
+        CHECK(n);
+        for (ssize_t at = 0; at < n; at += ((struct dirent64 *)(buffer + at))->d_reclen)
+            count += ((struct dirent64 *)(buffer + at))->d_name[0] != '.';
+    }
     CHECK(count == expected ? 0 : -1);
-    if (d)
-        closedir(d);
+    if (fd >= 0)
+        close(fd);
 }
 
 static int look(struct place *p)
 {
     struct stat st;
-    struct statvfs vfs;
     CHECK(stat(set.dir, &st));
     list(p, 0);
-    CHECK(statvfs(set.dir, &vfs));
     int lens[] = {p->hash_len, p->suffix_len, p->partition_len, p->objects_len};
     for (unsigned i = 0; i < 4; i++)
         if (exists(p, lens[i]))
@@ -168,6 +174,8 @@ static int open_nameless(struct place *p, int existing_len)
     int fd = open(p->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
     CHECK(fd);
     p->dir[existing_len] = cut;
+    if (set.size > FALLOCATE_MIN_BYTES)
+        CHECK(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)set.size));
     return fd;
 }
 
@@ -206,19 +214,28 @@ static void sync_data(int fd)
                                   SYNC_FILE_RANGE_WAIT_AFTER));
 }
 
+static int open_in_partition(struct place *p, const char *name, int flags)
+{
+    char path[PATH_MAX];
+    sprintf(path, "%.*s/%s", p->partition_len, p->dir, name);
+    int fd = open(path, flags | O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == ENOENT) {
+        make(p, p->objects_len);
+        make(p, p->partition_len);
+        fd = open(path, flags | O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    }
+    CHECK(fd);
+    return fd;
+}
+
 static void invalidate(struct place *p)
 {
-    char path[PATH_MAX], line[8];
-    make(p, p->objects_len);
-    make(p, p->partition_len);
-    snprintf(path, sizeof path - 32, "%.*s", p->partition_len, p->dir);
-    strcpy(path + p->partition_len, "/.lock");
-    int lock = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    CHECK(lock);
+    char line[8];
+    struct stat st;
+    int lock = open_in_partition(p, ".lock", 0);
     CHECK(flock(lock, LOCK_EX));
-    strcpy(path + p->partition_len, "/hashes.invalid");
-    int fd = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
-    CHECK(fd);
+    CHECK(fstat(lock, &st));
+    int fd = open_in_partition(p, "hashes.invalid", O_APPEND);
     CHECK(write(fd, line, (size_t)sprintf(line, "%s\n", p->suffix)));
     close(fd);
     close(lock);
@@ -227,8 +244,10 @@ static void invalidate(struct place *p)
 static void place(struct place *p)
 {
     invalidate(p);
-    make(p, p->suffix_len);
-    make(p, p->hash_len);
+    if (!make(p, p->hash_len)) {
+        make(p, p->suffix_len);
+        CHECK(make(p, p->hash_len) ? 0 : -1);
+    }
 }
 
 static void give_name(struct place *p, int fd)
