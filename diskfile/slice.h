@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
 
 struct slice {
     const char *at;
@@ -29,10 +28,18 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
-/* ASCII case folded; the locale is never set, so strncasecmp(3) is byte-wise. */
+/* ASCII case folded. Not strncasecmp(3): that one stops at a NUL. */
 static inline bool slice_eq_nocase(struct slice a, struct slice b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.at, b.at, a.len) == 0);
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        unsigned char x = (unsigned char)a.at[i], y = (unsigned char)b.at[i];
+        bool letter = (x | 0x20) >= 'a' && (x | 0x20) <= 'z';
+        if (x != y && !(letter && (x ^ y) == 0x20))
+            return false;
+    }
+    return true;
 }
 
 #endif
