@@ -36,7 +36,7 @@ struct store_device {
 #define DEVICE_UNPROBED (~0ull)
 
 struct df_store {
-    struct df_options options; /* deep copy */
+    struct df_options options;    /* deep copy */
     unsigned part_power;          /* stand-alone */
     struct store_device **placed; /* stand-alone: the data directories in identity order */
     atomic_ullong last_ticks;     /* the latest time df_store_clock() gave out */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hashdir_change.c -- making, syncing, cleaning and removing the directories of an object. */
+#include "diskfile/engine/hashdir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A sweeper may remove an empty directory as soon as we have made it. */
+#define MAKE_ATTEMPTS_MAX 16
+
+/* The directories of the path, from the device down. */
+enum { LEVELS = 5 };
+
+static void levels_of(const struct object_place *p, unsigned len[LEVELS])
+{
+    len[0] = p->device_len;
+    len[1] = p->objects_len;
+    len[2] = p->partition_len;
+    len[3] = p->suffix_len;
+    len[4] = p->dir_len;
+}
+
+/* The path cut at a level; `path` is a copy of p->dir. */
+static const char *cut(const struct object_place *p, char path[PATH_MAX], unsigned len)
+{
+    memcpy(path, p->dir, len);
+    path[len] = '\0';
+    return path;
+}
+
+unsigned hashdir_existing(const struct object_place *p)
+{
+    char path[PATH_MAX];
+    unsigned len[LEVELS];
+    levels_of(p, len);
+    int level = LEVELS - 1;
+    while (level > 0 && access(cut(p, path, len[level]), F_OK) < 0)
+        level--;
+    return len[level];
+}
+
+/* One way up to the first directory that exists, one way down again. */
+static int make_once(const struct object_place *p, const unsigned len[LEVELS], unsigned *ret_len)
+{
+    char path[PATH_MAX];
+    int level = LEVELS - 1;
+    while (mkdir(cut(p, path, len[level]), 0755) < 0) {
+        if (errno == EEXIST) {
+            *ret_len = len[level];
+            break;
+        }
+        if (errno != ENOENT)
+            return -errno;
+        if (--level == 0)
+            return -ENODEV;
+        *ret_len = len[level - 1];
+    }
+    for (level++; level < LEVELS; level++)
+        if (mkdir(cut(p, path, len[level]), 0755) < 0 && errno != EEXIST)
+            return -errno;
+    return 0;
+}
+
+int hashdir_make(const struct object_place *p, unsigned *ret_existed_len)
+{
+    unsigned len[LEVELS];
+    levels_of(p, len);
+    unsigned existed_len = len[LEVELS - 1];
+    for (int attempt = 0;; attempt++) {
+        unsigned this_time = len[LEVELS - 2];
+        int r = make_once(p, len, &this_time);
+        if (this_time < existed_len)
+            existed_len = this_time;
+        if (r == -ENOENT && attempt < MAKE_ATTEMPTS_MAX)
+            continue;
+        if (r == 0)
+            *ret_existed_len = existed_len;
+        return r;
+    }
+}
+
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+int hashdir_sync(const struct object_place *p, unsigned existed_len)
+{
+    char path[PATH_MAX];
+    unsigned len[LEVELS];
+    levels_of(p, len);
+    for (int level = LEVELS - 1; level >= 0 && len[level] >= existed_len; level--) {
+        int r = sync_directory(cut(p, path, len[level]));
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static unsigned unlink_obsolete(int dirfd, const struct selection *s)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        if (s->entries[i].verdict != VERDICT_OBSOLETE)
+            left++;
+        else
+            (void)unlinkat(dirfd, s->entries[i].name, 0); /* the next visit tries again */
+    }
+    return left;
+}
+
+int hashdir_clean(const struct object_place *p, struct timestamp now)
+{
+    struct selection s;
+    int dirfd;
+    int r = hashdir_select(p, &s, &dirfd);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    select_reclaim(&s, now, p->store->options.reclaim_age_s);
+    if (unlink_obsolete(dirfd, &s) == 0)
+        (void)rmdir(p->dir); /* not empty: somebody has just written to it */
+    select_release(&s);
+    close(dirfd);
+    return 0;
+}
+
+void hashdir_unmake(const struct object_place *p, unsigned existed_len)
+{
+    char path[PATH_MAX];
+    unsigned len[LEVELS];
+    levels_of(p, len);
+    for (int level = LEVELS - 1; level > 0 && len[level] > existed_len; level--)
+        if (rmdir(cut(p, path, len[level])) < 0 && errno != ENOENT)
+            return; /* in use: so are all above it */
+}
