@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loop.c -- see loop.h. The thread: open, run, wind up.
+ *
+ * Stopping: a message from another thread -> no new connections; those waiting in the backlog are
+ * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed
+ * -> handles closed -> uv_run() returns -> the disk's share is closed -> the thread ends. */
+#include "server/loop.h"
+#include "server/http/conn.h"
+#include "server/node/log.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, ACCEPT_LOG_EVERY_S = 10 };
+
+enum message { MESSAGE_STOP = 1, MESSAGE_STOP_HARD = 2, MESSAGE_DUMP = 4 };
+
+struct listener {
+    uv_poll_t poll;
+    struct loop *loop;
+    int fd;
+};
+
+struct loop_private {
+    pthread_t thread;
+    sem_t opened;
+    int open_result;
+    atomic_uint messages; /* from other threads, told by `wake` */
+    uv_async_t wake;
+    uv_poll_t disk_ready;
+    uv_prepare_t before_block;
+    uv_timer_t stop_timer;
+    uv_timer_t accept_timer;
+    struct listener *listeners;
+    unsigned listener_count;
+    bool accepting;
+    bool closing; /* the handles are being closed */
+    struct conns *conns;
+    time_t date_of;
+    time_t accept_logged;
+};
+
+const char *loop_date(struct loop *l)
+{
+    time_t now = time(NULL);
+    if (now != l->own->date_of) {
+        struct tm utc;
+        l->own->date_of = now;
+        (void)strftime(l->date, sizeof(l->date), "%a, %d %b %Y %H:%M:%S GMT",
+                       gmtime_r(&now, &utc)); /* the locale is never set; it fits */
+    }
+    return l->date;
+}
+
+/* ---- accepting ---- */
+
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void set_accepting(struct loop *l, bool on)
+{
+    struct loop_private *p = l->own;
+    if (p->accepting == on)
+        return;
+    p->accepting = on;
+    for (unsigned i = 0; i < p->listener_count; i++) {
+        if (on)
+            (void)uv_poll_start(&p->listeners[i].poll, UV_READABLE, on_connection);
+        else
+            (void)uv_poll_stop(&p->listeners[i].poll);
+    }
+}
+
+static bool has_room(const struct loop *l)
+{
+    return !l->stopping && l->conn_count < (uint64_t)l->config->max_clients;
+}
+
+static void on_accept_pause_over(uv_timer_t *timer)
+{
+    struct loop *l = timer->data;
+    if (has_room(l))
+        set_accepting(l, true);
+}
+
+/* No descriptor or no memory: those who wait stay in the backlog for a moment. */
+static void pause_accepting(struct loop *l, int err)
+{
+    struct loop_private *p = l->own;
+    time_t now = time(NULL);
+    if (now - p->accept_logged >= ACCEPT_LOG_EVERY_S) {
+        p->accept_logged = now;
+        log_line(LOG_LEVEL_ERROR, "cannot accept connections for now: %s (%u open on loop %u)",
+                 strerror(-err), l->conn_count, l->index);
+    }
+    set_accepting(l, false);
+    (void)uv_timer_start(&p->accept_timer, on_accept_pause_over, ACCEPT_PAUSE_MS, 0);
+}
+
+static bool is_exhausted(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
+static void accept_some(struct loop *l, int listen_fd, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        if (l->conn_count >= (uint64_t)l->config->max_clients) {
+            set_accepting(l, false);
+            return;
+        }
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int res = fd >= 0 ? conn_open(l->own->conns, fd) : -errno;
+        if (res < 0 && is_exhausted(-res))
+            pause_accepting(l, res);
+        if (res < 0 && (is_exhausted(-res) || res == -EAGAIN))
+            return; /* any other error is of that one connection */
+    }
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = poll->data;
+    (void)events;
+    if (status == 0 && listener->loop->own->accepting)
+        accept_some(listener->loop, listener->fd, ACCEPTS_PER_TURN);
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+    (void)setsockopt(fd, level, name, &value, sizeof(value)); /* a hint; not all are TCP */
+}
+
+/* Accepted sockets inherit these on Linux, which saves the calls for each. */
+static int prepare_listener(int fd, const struct config *c)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)c->keep_idle);
+    return listen(fd, (int)c->backlog) < 0 ? -errno : 0;
+}
+
+/* ---- winding up ---- */
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    close(listener->fd);
+}
+
+static void close_listeners(struct loop *l, bool take_waiting)
+{
+    struct loop_private *p = l->own;
+    set_accepting(l, false);
+    for (unsigned i = 0; i < p->listener_count; i++) {
+        if (take_waiting)
+            accept_some(l, p->listeners[i].fd, (unsigned)l->config->backlog);
+        uv_close((uv_handle_t *)&p->listeners[i].poll, on_listener_closed);
+    }
+}
+
+static void close_handles(struct loop *l)
+{
+    struct loop_private *p = l->own;
+    if (p->closing)
+        return;
+    p->closing = true;
+    conns_close(p->conns);
+    uv_close((uv_handle_t *)&p->wake, NULL);
+    uv_close((uv_handle_t *)&p->disk_ready, NULL);
+    uv_close((uv_handle_t *)&p->before_block, NULL);
+    uv_close((uv_handle_t *)&p->stop_timer, NULL);
+    uv_close((uv_handle_t *)&p->accept_timer, NULL);
+}
+
+static void on_conn_freed(struct loop *l)
+{
+    struct loop_private *p = l->own;
+    if (l->stopping && l->conn_count == 0)
+        close_handles(l);
+    else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
+        set_accepting(l, true);
+}
+
+static void on_stop_timeout(uv_timer_t *timer)
+{
+    struct loop *l = timer->data;
+    log_line(LOG_LEVEL_WARNING, "loop %u: stop_timeout passed, closing %u connections", l->index,
+             l->conn_count);
+    conns_stop(l->own->conns, false);
+}
+
+static void stop(struct loop *l, bool graceful)
+{
+    struct loop_private *p = l->own;
+    if (!l->stopping) {
+        close_listeners(l, graceful);
+        l->stopping = true;
+        uint64_t wait_ms = (uint64_t)(l->config->stop_timeout * 1000.0);
+        (void)uv_timer_start(&p->stop_timer, on_stop_timeout, wait_ms, 0);
+    }
+    conns_stop(p->conns, graceful);
+    if (l->conn_count == 0)
+        close_handles(l);
+}
+
+/* ---- messages ---- */
+
+static void dump_disk(void *arg, void *owner, const char *step, uint64_t age_ms)
+{
+    const struct loop *l = arg;
+    log_line(LOG_LEVEL_NOTICE, "in flight: loop=%u disk=%p step=%s age_ms=%llu", l->index, owner,
+             step, (unsigned long long)age_ms);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct loop *l = wake->data;
+    struct loop_private *p = l->own;
+    unsigned messages = atomic_exchange(&p->messages, 0);
+    if (messages & MESSAGE_DUMP) {
+        conns_dump(p->conns);
+        df_thread_each_inflight(l->disk, dump_disk, l);
+    }
+    if (messages & (MESSAGE_STOP | MESSAGE_STOP_HARD))
+        stop(l, !(messages & MESSAGE_STOP_HARD));
+}
+
+static void send_message(struct loop *l, enum message message)
+{
+    (void)atomic_fetch_or(&l->own->messages, (unsigned)message);
+    (void)uv_async_send(&l->own->wake); /* cannot fail on an open handle */
+}
+
+void loop_stop(struct loop *l, bool graceful)
+{
+    send_message(l, graceful ? MESSAGE_STOP : MESSAGE_STOP_HARD);
+}
+
+void loop_dump(struct loop *l)
+{
+    send_message(l, MESSAGE_DUMP);
+}
+
+/* ---- the disk ---- */
+
+static void on_disk_ready(uv_poll_t *poll, int status, int events)
+{
+    struct loop *l = poll->data;
+    (void)status;
+    (void)events;
+    df_thread_reap(l->disk);
+}
+
+static void on_before_block(uv_prepare_t *prepare)
+{
+    struct loop *l = prepare->data;
+    df_thread_flush(l->disk);
+}
+
+/* ---- the thread ---- */
+
+static int open_disk(struct loop *l)
+{
+    int res = df_thread_open(l->store, &l->disk);
+    if (res < 0)
+        return res;
+    res = uv_poll_init(&l->uv, &l->own->disk_ready, df_thread_fd(l->disk));
+    if (res < 0) {
+        df_thread_close(l->disk);
+        return res;
+    }
+    l->own->disk_ready.data = l;
+    return uv_poll_start(&l->own->disk_ready, UV_READABLE, on_disk_ready);
+}
+
+static int open_listeners(struct loop *l)
+{
+    for (unsigned i = 0; i < l->own->listener_count; i++) {
+        struct listener *listener = &l->own->listeners[i];
+        listener->loop = l;
+        int res = prepare_listener(listener->fd, l->config);
+        if (res == 0)
+            res = uv_poll_init(&l->uv, &listener->poll, listener->fd);
+        if (res < 0)
+            return res;
+        listener->poll.data = listener;
+    }
+    return 0;
+}
+
+static int open_loop(struct loop *l)
+{
+    struct loop_private *p = l->own;
+    int res = uv_loop_init(&l->uv);
+    if (res < 0)
+        return res;
+    res = open_listeners(l);
+    if (res == 0)
+        res = open_disk(l);
+    if (res < 0)
+        return res;
+    p->conns = conns_new(l, on_conn_freed);
+    if (p->conns == NULL)
+        return -ENOMEM;
+    (void)uv_async_init(&l->uv, &p->wake, on_wake); /* its pipe is the loop's already */
+    (void)uv_prepare_init(&l->uv, &p->before_block);
+    (void)uv_prepare_start(&p->before_block, on_before_block);
+    (void)uv_timer_init(&l->uv, &p->stop_timer);
+    (void)uv_timer_init(&l->uv, &p->accept_timer);
+    p->wake.data = p->before_block.data = p->stop_timer.data = p->accept_timer.data = l;
+    set_accepting(l, true);
+    return 0;
+}
+
+static void *run(void *arg)
+{
+    struct loop *l = arg;
+    int res = l->own->open_result = open_loop(l);
+    sem_post(&l->own->opened);
+    if (res < 0)
+        return NULL; /* the program ends: nothing here is worth undoing */
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    df_thread_close(l->disk);
+    (void)uv_loop_close(&l->uv);
+    return NULL;
+}
+
+static int start_thread(struct loop *l)
+{
+    sigset_t all, before;
+    sigfillset(&all); /* signals are main's; a blocked SIGPIPE becomes EPIPE */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int res = -pthread_create(&l->own->thread, NULL, run, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (res < 0)
+        return res;
+    while (sem_wait(&l->own->opened) != 0)
+        ;
+    if (l->own->open_result < 0)
+        pthread_join(l->own->thread, NULL);
+    return l->own->open_result;
+}
+
+static void free_loop(struct loop *l)
+{
+    if (l->own != NULL) {
+        sem_destroy(&l->own->opened);
+        if (l->own->conns != NULL)
+            conns_free(l->own->conns);
+        free(l->own->listeners);
+    }
+    free(l->own);
+    free(l);
+}
+
+static struct loop *new_loop(const int *fds, unsigned fd_count)
+{
+    struct loop *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        return NULL;
+    l->own = calloc(1, sizeof(*l->own));
+    if (l->own == NULL) {
+        free(l);
+        return NULL;
+    }
+    (void)sem_init(&l->own->opened, 0, 0);
+    l->own->listeners = calloc(fd_count + 1, sizeof(*l->own->listeners));
+    if (l->own->listeners == NULL) {
+        free_loop(l);
+        return NULL;
+    }
+    l->own->listener_count = fd_count;
+    for (unsigned i = 0; i < fd_count; i++)
+        l->own->listeners[i].fd = fds[i];
+    return l;
+}
+
+int loop_start(unsigned index, const struct config *config, struct df_store *store,
+               const int *take_fds, unsigned fd_count, struct loop **ret_loop)
+{
+    struct loop *l = new_loop(take_fds, fd_count);
+    int res = -ENOMEM;
+    if (l != NULL) {
+        l->index = index;
+        l->config = config;
+        l->store = store;
+        res = start_thread(l);
+    }
+    if (res < 0) {
+        for (unsigned i = 0; i < fd_count; i++)
+            close(take_fds[i]);
+        if (l != NULL)
+            free_loop(l);
+        return res;
+    }
+    *ret_loop = l;
+    return 0;
+}
+
+void loop_join(struct loop *l)
+{
+    pthread_join(l->own->thread, NULL);
+    free_loop(l);
+}
