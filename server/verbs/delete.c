@@ -7,6 +7,7 @@
 #include "server/loop.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
+#include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
 #include "server/verbs/unsupported.h"
 #include <errno.h>

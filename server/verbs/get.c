@@ -4,6 +4,7 @@
 #include "server/verbs/answer.h"
 #include "server/verbs/comma_list.h"
 #include "server/verbs/headers_meta.h"
+#include "server/verbs/object_headers.h"
 #include "server/verbs/send.h"
 #include "server/verbs/target.h"
 #include <errno.h>

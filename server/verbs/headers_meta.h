@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* headers_meta.h -- between the headers of a request or reply and an object's metadata
- * (http-api 7.4, 9.2). */
+/* headers_meta.h -- from the headers of a request to an object's metadata (http-api 7.4).
+ *
+ * The way back is object_headers.h. */
 #ifndef OBJSRV_HEADERS_META_H
 #define OBJSRV_HEADERS_META_H
 
@@ -19,6 +20,9 @@ bool is_transient_sysmeta(struct slice key);
 /* In the option allowed_headers, without those that are never the client's to set. */
 bool is_allowed_header(const struct config *c, struct slice key);
 
+/* One of HTTP's own headers that stand-alone mode keeps. */
+bool is_plain_header(struct slice key);
+
 enum meta_use { META_OF_PUT, META_OF_POST, META_OF_PLAIN };
 
 /* Adds what this request wants stored: PUT all three X-Object-* kinds, POST no sysmeta, PLAIN
@@ -34,14 +38,5 @@ int metadata_set_name(struct metadata *m, const struct df_name *name);
 
 /* Empty if there is none. */
 struct slice metadata_value(const struct metadata *m, const char *key);
-
-/* Headers of a reply to GET or HEAD. `content_type` replaces the object's unless NULL. */
-void reply_object_headers(struct request *r, const struct df_info *info, const char *content_type);
-void reply_plain_headers(struct request *r, const struct df_info *info, const char *content_type);
-
-/* The object's content type, or application/octet-stream. */
-struct slice object_content_type(const struct df_info *info);
-
-void reply_timestamp(struct request *r, const char *name, struct timestamp ts); /* internal */
 
 #endif

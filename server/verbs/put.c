@@ -3,6 +3,7 @@
 #include "server/loop.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
+#include "server/verbs/object_headers.h"
 #include "server/verbs/unsupported.h"
 #include "server/verbs/upload.h"
 #include <errno.h>
