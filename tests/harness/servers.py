@@ -215,7 +215,7 @@ class ObjSrv(Server):
         return dict(options, workers=2, io_engine=self.engine, log_address='')
 
     def command(self):
-        command = [binary(), self.conf]
+        command = [binary(), '-v', self.conf]
         return command if self.alone else command + ['--swift-conf', self.swift_conf]
 
     def environment(self):
