@@ -117,6 +117,7 @@ enum head_verdict head_scan(struct head_scan *s, const struct head_limits *limit
 struct framing {
     unsigned codings, lengths, hosts;
     bool chunked;
+    bool bad_length;
 };
 
 static struct slice trim(struct slice s)
@@ -128,6 +129,14 @@ static struct slice trim(struct slice s)
     return s;
 }
 
+static bool is_number(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] < '0' || s.at[i] > '9')
+            return false;
+    return s.len > 0;
+}
+
 static void note_framing(struct framing *f, struct slice name, struct slice value)
 {
     if (slice_eq_nocase(name, SLICE("Transfer-Encoding"))) {
@@ -135,6 +144,7 @@ static void note_framing(struct framing *f, struct slice name, struct slice valu
         f->chunked = slice_eq_nocase(trim(value), SLICE("chunked"));
     } else if (slice_eq_nocase(name, SLICE("Content-Length"))) {
         f->lengths++;
+        f->bad_length |= !is_number(trim(value));
     } else if (slice_eq_nocase(name, SLICE("Host"))) {
         f->hosts++;
     }
@@ -167,12 +177,17 @@ static enum head_verdict look_at_line(void *arg, char *line, size_t name_len, si
     return HEAD_WHOLE;
 }
 
+static bool known_coding(const struct framing *f)
+{
+    return f->codings == 0 || (f->codings == 1 && f->chunked);
+}
+
 static enum head_verdict mask_line(void *arg, char *line, size_t name_len, size_t line_len)
 {
     const struct framing *f = arg;
     struct slice name = {line, name_len};
     bool no_length = f->codings > 0 && slice_eq_nocase(name, SLICE("Content-Length"));
-    bool no_coding = !f->chunked && slice_eq_nocase(name, SLICE("Transfer-Encoding"));
+    bool no_coding = !known_coding(f) && slice_eq_nocase(name, SLICE("Transfer-Encoding"));
     if (no_length || no_coding || slice_eq_nocase(name, SLICE("Upgrade")))
         line[0] = 'x';
     for (size_t i = 0; i < name_len; i++)
@@ -184,14 +199,14 @@ static enum head_verdict mask_line(void *arg, char *line, size_t name_len, size_
 static enum head_verdict judge_framing(const struct framing *f, const struct head_limits *limits,
                                        struct request *r)
 {
-    bool known = f->codings == 0 || (f->codings == 1 && f->chunked);
+    bool known = known_coding(f);
     if (limits->standalone && !known)
         return HEAD_BAD_CODING;
     if (limits->standalone && f->codings > 0 && f->lengths > 0)
         return HEAD_BAD_LENGTH;
     if (limits->standalone && (f->hosts > 1 || (f->hosts == 0 && !r->http10)))
         return HEAD_BAD_HOST;
-    if (f->lengths > 1)
+    if (f->lengths > 1 || f->bad_length)
         return HEAD_BAD_LENGTH;
     if (!known)
         r->state_bits |= HEAD_BODY_UNREADABLE;
@@ -267,6 +282,8 @@ static enum head_verdict run_llhttp(llhttp_t *parser, struct fill *f, size_t len
     (void)llhttp_execute(parser, f->r->http10 ? line10 : line11, sizeof(line11) - 1); /* valid */
     enum head_verdict v = verdict_of(llhttp_execute(parser, f->fed, len));
     parser->data = NULL;
+    if (f->r->content_length > INT64_MAX)
+        return HEAD_BAD_LENGTH;
     if (f->keep_alive)
         f->r->state_bits |= HEAD_KEEP_ALIVE;
     return v;
