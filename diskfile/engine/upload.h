@@ -78,6 +78,7 @@ struct df_upload {
     int fd, lock_fd;
     unsigned existed_len; /* how much of the path was there before this upload */
     unsigned attempts;    /* of OPEN, LINK */
+    bool named;           /* no O_TMPFILE: the file is made under tmp_path */
     bool tmp_named;       /* tmp_path exists and is ours to remove */
     uint64_t step_ns[U_STATES];
     struct disk_chain chain;

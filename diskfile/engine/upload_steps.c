@@ -150,7 +150,8 @@ static void add_fallocate(struct df_upload *u, struct disk_chain *chain)
 
 static void open_add(struct df_upload *u, struct disk_chain *chain)
 {
-    if (has_tmpfile(u)) {
+    u->named = !has_tmpfile(u);
+    if (!u->named) {
         struct disk_op *op = disk_chain_add(chain, DISK_OPENAT);
         op->fd = &u->fd;
         op->name = u->open_path;
@@ -174,7 +175,7 @@ static bool no_space(int res)
 
 static enum upload_state open_done(struct df_upload *u, int res)
 {
-    if (res < 0 && has_tmpfile(u) && means_no_tmpfile(res)) {
+    if (res < 0 && !u->named && means_no_tmpfile(res)) {
         atomic_store_explicit(&u->place.device->no_tmpfile, true, memory_order_relaxed);
         return U_OPEN;
     }
@@ -295,9 +296,10 @@ static int lock_and_judge(struct df_upload *u)
     if (u->lock_fd >= 0)
         return 0;
     int r = hashdir_lock(&u->place, &u->lock_fd);
-    if (r == 0 && u->calls.judge)
-        r = judge_existing(u);
-    return r;
+    if (r < 0)
+        return r;
+    u->place.locked = true;
+    return u->calls.judge ? judge_existing(u) : 0;
 }
 
 static int place_call(void *arg)
@@ -341,7 +343,7 @@ static void add_unlock(struct df_upload *u, struct disk_chain *chain)
 static void link_add(struct df_upload *u, struct disk_chain *chain)
 {
     struct disk_op *op;
-    if (u->tmp_named) {
+    if (u->named || u->tmp_named) {
         op = disk_chain_add(chain, DISK_RENAMEAT);
         op->name = u->tmp_path;
         op->flags = RENAME_NOREPLACE;
@@ -453,6 +455,7 @@ static enum upload_state confirm_done(struct df_upload *u, int res)
 static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
+    u->place.locked = false; /* LINK has given it back */
     return hashdir_clean(&u->place, df_now());
 }
 
