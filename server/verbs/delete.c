@@ -194,7 +194,10 @@ static void delete_start(struct delete *d)
                                   .now = d->timestamp,
                                   .recheck = d->target.plain};
     d->upload = df_upload_begin(loop->disk, &d->target.name, &spec, &calls, d);
-    commit(d);
+    if (d->upload)
+        commit(d);
+    else
+        answer_status(d->request, 500);
 }
 
 static struct delete *delete_new(struct request *r, const struct target *target)

@@ -20,6 +20,7 @@ struct get {
     struct conditions conditions;
     bool open_expired;
     bool gone;
+    char times[64];
 };
 
 /* ---- small pieces ---- */
@@ -223,6 +224,8 @@ static void on_opened(void *arg, struct df_object *o, int res)
 {
     struct get *g = arg;
     struct request *r = g->request;
+    df_object_times(o, g->times, sizeof g->times);
+    r->times = g->times;
     if (res < 0) { /* the object frees itself */
         answer_errno(r, res, g->target.name.device);
         return;
@@ -261,6 +264,14 @@ static size_t read_ahead_of(const struct get *g)
     return READ_AHEAD;
 }
 
+/* What one user fetches with a token will hardly be fetched again. */
+static bool drops_cache(const struct get *g)
+{
+    const struct request *r = g->request;
+    return !g->target.plain && !r->loop->config->keep_cache_private &&
+           (request_header(r, "X-Auth-Token") || request_header(r, "X-Storage-Token"));
+}
+
 void get_start(struct request *r, const struct target *target)
 {
     struct refusal why;
@@ -282,5 +293,8 @@ void get_start(struct request *r, const struct target *target)
     r->state = g;
     spec.open_expired = g->open_expired;
     spec.read_ahead = read_ahead_of(g);
-    df_open(r->loop->disk, &g->target.name, &spec, on_opened, g);
+    spec.info_only = is_head(r);
+    spec.drop_cache = drops_cache(g);
+    if (!df_open(r->loop->disk, &g->target.name, &spec, on_opened, g))
+        answer_status(r, 500);
 }

@@ -292,6 +292,8 @@ static void post_start(struct post *p)
                                       request_header_true(p->request, "X-Backend-Replication"),
                                   .recheck = p->target.plain};
     p->upload = df_upload_begin(loop->disk, &p->target.name, &spec, &calls, p);
+    if (!p->upload)
+        answer_status(p->request, 500);
 }
 
 static struct post *post_new(struct request *r, const struct target *target)

@@ -42,24 +42,29 @@ static void finish(struct send *s)
 
 /* ---- disk to block ---- */
 
+/* `len` more bytes of the object lie in the block being filled. */
+static void took(struct send *s, size_t len)
+{
+    struct send_block *b = &s->blocks[s->filling];
+    b->len += len;
+    b->ready = true;
+    s->offset += len;
+    s->filling ^= 1;
+    if (s->offset == s->set->items[s->part].end) {
+        s->part++;
+        s->part_begun = false;
+        s->read_all = !s->multipart && s->part == s->set->count;
+    }
+}
+
 static void on_read(void *arg, int res)
 {
     struct send *s = arg;
-    struct send_block *b = &s->blocks[s->filling];
     s->reading = false;
-    if (res <= 0) { /* 0: shorter than it was when opened */
+    if (res <= 0) /* 0: shorter than it was when opened */
         s->failed = true;
-    } else {
-        b->len += (size_t)res;
-        b->ready = true;
-        s->offset += (uint64_t)res;
-        s->filling ^= 1;
-        if (s->offset == s->set->items[s->part].end) {
-            s->part++;
-            s->part_begun = false;
-            s->read_all = !s->multipart && s->part == s->set->count;
-        }
-    }
+    else
+        took(s, (size_t)res);
     pump(s);
 }
 
@@ -86,9 +91,15 @@ static void fill(struct send *s)
     if (s->read_all)
         return;
     uint64_t left = s->set->items[s->part].end - s->offset;
-    size_t room = s->block_size - b->len;
-    s->reading = true;
-    df_read(s->object, b->at + b->len, left < room ? (size_t)left : room, s->offset, on_read, s);
+    size_t room = s->block_size - b->len, len = left < room ? (size_t)left : room;
+    struct slice first = df_object_first(s->object);
+    if (s->offset + len <= first.len) { /* read ahead when it was opened */
+        memcpy(b->at + b->len, first.at + s->offset, len);
+        took(s, len);
+    } else {
+        s->reading = true;
+        df_read(s->object, b->at + b->len, len, s->offset, on_read, s);
+    }
 }
 
 /* ---- block to socket ---- */

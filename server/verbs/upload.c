@@ -300,6 +300,12 @@ static void answer(struct upload *up, int res)
         answer_errno(r, res, up->target.name.device);
 }
 
+static void end(struct upload *up, int res)
+{
+    upload_drop(up);
+    answer(up, res);
+}
+
 static void on_finished(void *arg, int res)
 {
     struct upload *up = arg;
@@ -308,15 +314,10 @@ static void on_finished(void *arg, int res)
     b->request->times = b->times;
     b->upload = NULL;
     b->committed = false;
-    if (res == -ESTALE && b->one_go && !up->verdict && !b->gone && ++b->tries < STALE_TRIES) {
+    if (res == -ESTALE && b->one_go && !up->verdict && !b->gone && ++b->tries < STALE_TRIES)
         run(up);
-        return;
-    }
-    free_blocks(b);
-    md5_free(b->md5);
-    b->md5 = NULL;
-    metadata_release(&up->metadata);
-    answer(up, res);
+    else
+        end(up, res);
 }
 
 static const struct df_upload_calls upload_calls = {
@@ -357,6 +358,10 @@ static void run(struct upload *up)
                                   .now = up->timestamp,
                                   .recheck = up->form->own_clock};
     b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
+    if (!b->upload) {
+        end(up, -ENOMEM);
+        return;
+    }
     if (!b->one_go || b->failure)
         return;
     if (b->block_count > 0)
