@@ -2,9 +2,10 @@
 /* bench_disk.c -- the system calls of a small durable upload, through both back ends and
  * from plain threads, interleaved; prints median and range of PUT/s and of CPU per PUT.
  *
- *   bench_disk DIRECTORY [-n puts per run] [-r repeats] [-d depth] [-t pool threads] [-g]
+ *   bench_disk DIRECTORY [-n puts per run] [-r repeats] [-d depth] [-t pool threads] [-g | -w]
  *
- * -g measures reads of a file in the page cache instead (64 KiB each): one READ per chain.
+ * Instead of uploads, -g measures reads of a file in the page cache (64 KiB each, one READ
+ * per chain), -w writes of 64 KiB into the page cache (one file per chain, one WRITE).
  * Not a test: it asserts nothing about speed. */
 #include "diskfile/disk/pool.h"
 #include <errno.h>
@@ -21,12 +22,12 @@
 
 #define HASH_DIRS  256
 #define REPEATS    64
-#define READ_BYTES 65536
+#define MOVE_BYTES 65536
 
 static struct {
     const char *directory;
     unsigned puts, repeats, depth, threads;
-    bool reads;
+    bool reads, writes;
     int read_fd;
 } bench = {.puts = 2000, .repeats = 5, .depth = 16, .threads = 16};
 
@@ -39,7 +40,7 @@ struct upload {
     int fd;
     char hash_dir[512], name[600], lock[600];
     char body[4096], first[400], second[32], back[512];
-    char read_to[READ_BYTES];
+    char moved[MOVE_BYTES];
     unsigned *running;
 };
 
@@ -61,13 +62,13 @@ static int mark_changed(void *arg)
     return r ? -EIO : 0;
 }
 
-static void build_read(struct upload *up, struct disk_device *device)
+static void build_move(struct upload *up, struct disk_device *device)
 {
     disk_chain_init(&up->chain, device, up->chain.done);
-    struct disk_op *op = disk_chain_add(&up->chain, DISK_READ);
-    op->fd = &bench.read_fd;
-    op->buf = up->read_to;
-    op->len = READ_BYTES;
+    struct disk_op *op = disk_chain_add(&up->chain, bench.reads ? DISK_READ : DISK_WRITE);
+    op->fd = bench.reads ? &bench.read_fd : &up->fd;
+    op->buf = up->moved;
+    op->len = MOVE_BYTES;
 }
 
 static void build_put(struct upload *up, struct disk_device *device)
@@ -117,8 +118,8 @@ static bool build_next(struct upload *up, struct disk_device *device)
         if (left == 0)
             return false;
     while (!atomic_compare_exchange_weak(&left_to_do, &left, left - 1));
-    if (bench.reads)
-        build_read(up, device);
+    if (bench.reads || bench.writes)
+        build_move(up, device);
     else
         build_put(up, device);
     return true;
@@ -231,7 +232,7 @@ static void measure(struct series *s, unsigned repeat, struct disk *d, struct di
 
 static void options(int argc, char **argv)
 {
-    for (int c; (c = getopt(argc, argv, "n:r:d:t:g")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "n:r:d:t:gw")) != -1;) {
         if (c == 'n')
             bench.puts = (unsigned)atoi(optarg);
         else if (c == 'r')
@@ -242,12 +243,15 @@ static void options(int argc, char **argv)
             bench.threads = (unsigned)atoi(optarg);
         else if (c == 'g')
             bench.reads = true;
+        else if (c == 'w')
+            bench.writes = true;
         else
             exit(2);
     }
     if (optind != argc - 1 || bench.repeats < 1 || bench.repeats > REPEATS || bench.depth < 1) {
-        fprintf(stderr, "usage: bench_disk [-n puts] [-r repeats] [-d depth] [-t threads] [-g] "
-                        "DIRECTORY\n");
+        fprintf(stderr,
+                "usage: bench_disk [-n puts] [-r repeats] [-d depth] [-t threads] [-g | -w] "
+                "DIRECTORY\n");
         exit(2);
     }
     bench.directory = argv[optind];
@@ -261,7 +265,7 @@ static void prepare(void)
         if (mkdir(path, 0755) < 0 && errno != EEXIST)
             die(path);
     }
-    static char zeros[READ_BYTES];
+    static char zeros[MOVE_BYTES];
     snprintf(path, sizeof path, "%s/read", bench.directory);
     bench.read_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (bench.read_fd < 0 || write(bench.read_fd, zeros, sizeof zeros) != sizeof zeros)
@@ -281,6 +285,9 @@ int main(int argc, char **argv)
     if (!uploads || disk_device_new("bench", &limits, &device) < 0 ||
         disk_threads_new(&disks[1]) < 0)
         die("set up");
+    for (unsigned i = 0; i < bench.depth && bench.writes; i++)
+        if ((uploads[i].fd = open(bench.directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) < 0)
+            die("O_TMPFILE");
     int r = disk_uring_new(512, 64, &disks[2]);
     if (r < 0)
         printf("no uring: %s\n", strerror(-r));

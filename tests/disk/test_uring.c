@@ -199,6 +199,62 @@ static void test_cap_per_device(void **state)
     disk_device_free(other);
 }
 
+/* A chain that needs two places waits for them; one that needs one does not pass it. */
+static void test_nobody_overtakes(void **state)
+{
+    struct pipe_read first, last;
+    struct disk_chain pair;
+    int nothing = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    char byte;
+    read_pipe(&first, device);
+    disk_chain_init(&pair, device, on_done);
+    for (unsigned i = 0; i < 2; i++) {
+        struct disk_op *op = disk_chain_add(&pair, DISK_READ);
+        op->fd = &nothing;
+        op->buf = &byte;
+        op->len = 1;
+    }
+    disk->submit(disk, &pair);
+    read_pipe(&last, device);
+    assert_int_equal(of(disk)->inflight, 1);
+    fill_pipe(&last);
+    fill_pipe(&first);
+    wait_done(disk, &done_calls, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        close(first.fds[i]);
+        close(last.fds[i]);
+    }
+    close(nothing);
+}
+
+/* A chain that ran to its end is submitted again, and now breaks off early. */
+static void test_old_results_do_not_stay(void **state)
+{
+    int fd = open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), other = -1;
+    char text[4] = "abc";
+    struct disk_chain chain;
+    disk_chain_init(&chain, device, on_done);
+    struct disk_op *op = disk_chain_add(&chain, DISK_WRITE);
+    op->fd = &fd;
+    op->buf = text;
+    op->len = 3;
+    op = disk_chain_add(&chain, DISK_OPENAT);
+    op->fd = &other;
+    op->name = ".";
+    op->flags = O_RDONLY | O_CLOEXEC;
+    disk_chain_add(&chain, DISK_CLOSE)->fd = &other;
+    disk->submit(disk, &chain);
+    wait_done(disk, &done_calls, 1);
+    assert_int_equal(disk_chain_result(&chain), 0);
+    close(fd);
+    fd = -1;
+    disk->submit(disk, &chain);
+    wait_done(disk, &done_calls, 2);
+    assert_int_equal(chain.ops[0].res, -EBADF);
+    assert_int_equal(chain.ops[1].res, -ECANCELED);
+    assert_int_equal(chain.ops[2].res, -ECANCELED);
+}
+
 static void test_share_of_two_rings(void **state)
 {
     struct disk_device_limits limits = {1, 5, 9, 10};
@@ -292,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failure_behind_a_short_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_segments, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cap_per_device, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nobody_overtakes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_old_results_do_not_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_share_of_two_rings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_submission_queue, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing_opcode_goes_to_the_pool, set_up, tear_down),
