@@ -135,7 +135,7 @@ static const char *behind_time(const char *text, uint64_t us)
     double s = strtod(text, &end), least = (double)us / 1e6;
     size_t len = (size_t)snprintf(again, sizeof(again), "%.4f", s);
     bool good = strncmp(text, again, len) == 0 && text + len == end;
-    return good && s > least - % T6 && s < least + 60 ? end : NULL;
+    return good && s > least - 0.00006 && s < least + 60 ? end : NULL;
 }
 
 static const char *behind_pid(const char *text)
