@@ -216,7 +216,9 @@ static int read_call(void *arg)
     struct df_object *o = arg;
     uint64_t left = o->off < o->state.info.size ? o->state.info.size - o->off : 0;
     size_t len = o->len < left ? o->len : (size_t)left;
-    if (o->off + len <= o->first_len) {
+    if (len == 0 && (o->state.info.size > 0 || o->state.fd < 0))
+        return 0; /* beyond the end; an empty object that was not read ahead is verified below */
+    if (len > 0 && o->off + len <= o->first_len) {
         memcpy(o->buf, o->first + o->off, len);
         return (int)len;
     }
