@@ -15,10 +15,15 @@
  *     drains the rest, or closes if the client still waits for its 100.
  * R2  The request lives until the verb calls request_done(), also if the client has gone:
  *     then handler.gone() is called once, replies become no-ops, and the verb winds up what
- *     it has in flight before it calls request_done().
+ *     it has in flight before it calls request_done(). While a body is being read it is
+ *     sink.failed() instead, not both; it may come while the sink waits for request_more().
+ *     gone() may also come after the reply, as long as request_done() was not called. By then
+ *     nothing is lent any more; ready() never comes after it.
  * R3  "100 Continue" goes out when the body is first asked for, never before.
  * R4  Back-pressure: after sink.data() the connection reads no more until request_more()
- *     unless data() returned true. After reply_write() the verb waits for ready().
+ *     unless data() returned true. After reply_write() the verb waits for ready(), which
+ *     often comes within reply_stream() or reply_write(): let those be the last thing done.
+ *     sink.end() comes after request_more() if the last data() returned false.
  *
  * Ownership: slices point into the request's arena and live until request_done().
  * Not here: what a path or a header means (verbs/), sockets (conn.h). */

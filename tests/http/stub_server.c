@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stub_server.c -- the real loop and connections around a router that does simple things.
  *
- *   stub_server PORT [option=value ...]      prints "ready"; SIGTERM: graceful, SIGINT: hard,
- *                                            SIGUSR1: dump, SIGUSR2: let /hang go on
- * Paths: /hello  /dump  /echo  /slow?MS (a sink that wants a pause after each piece)
- *        /stream/N  /abort/N (half of it)  /early (409, body unread)  /mid (413 after the first
- *        piece)  /hang (answers after SIGUSR2)  /lent  /stats  /expected (409 if Expect) */
+ *   stub_server PORT [option=value ...]      PORT 0: any; prints "ready PORT"; SIGTERM: graceful,
+ * SIGINT: hard, SIGUSR1: dump, SIGUSR2: let /hang go on Paths: /hello  /dump  /echo  /slow?MS (a
+ * sink that wants a pause after each piece) /stream/N  /abort/N (half of it)  /early (409, body
+ * unread)  /mid (413 after the first piece)  /hang (answers after SIGUSR2)  /lent  /stats /expected
+ * (409 if Expect) */
 #include "server/http/request.h"
 #include "server/loop.h"
 #include "server/node/config.h"
 #include "server/node/log.h"
 #include "server/verbs/verbs.h"
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -110,6 +111,8 @@ static void on_timer_closed(uv_handle_t *h)
 
 static void finish(struct work *w)
 {
+    if (w->over) /* gone() may come between the reply and request_done() */
+        return;
     w->over = true;
     uv_close((uv_handle_t *)&w->timer, on_timer_closed);
 }
@@ -358,6 +361,24 @@ static int listen_on(int port)
     return fd;
 }
 
+static struct loop *watched;
+
+/* Also while the loop is stopping: a second signal may be of another kind. */
+static void *on_signals(void *arg)
+{
+    for (;;) {
+        int sig = 0;
+        sigwait(arg, &sig);
+        if (sig == SIGUSR1)
+            loop_dump(watched);
+        else if (sig == SIGUSR2)
+            atomic_fetch_add(&released, 1);
+        else
+            loop_stop(watched, sig == SIGTERM);
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     struct config c = {.client_timeout = 60,
@@ -386,21 +407,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "loop_start: %s\n", strerror(-res));
         return 1;
     }
-    printf("ready\n");
+    struct sockaddr_in bound;
+    socklen_t bound_len = sizeof(bound);
+    (void)getsockname(fd, (struct sockaddr *)&bound, &bound_len);
+    printf("ready %u\n", ntohs(bound.sin_port));
     fflush(stdout);
-    for (;;) {
-        int sig = 0;
-        sigwait(&set, &sig);
-        if (sig == SIGUSR1)
-            loop_dump(l);
-        else if (sig == SIGUSR2)
-            atomic_fetch_add(&released, 1);
-        else {
-            loop_stop(l, sig == SIGTERM);
-            break;
-        }
-    }
+    pthread_t signals;
+    watched = l;
+    (void)pthread_create(&signals, NULL, on_signals, &set);
     loop_join(l);
-    printf("stopped\n");
     return 0;
 }
