@@ -195,21 +195,30 @@ static bool has_stub(const char *path)
     return stat(stub, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub. */
-static bool is_mounted(const char *path)
+/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub.
+ * *ret_st: the directory's, if there is one. */
+static bool is_mounted(const char *path, struct stat *ret_st)
 {
     char parent[PATH_MAX + 16];
-    struct stat st, up;
-    if (lstat(path, &st) < 0)
+    struct stat up;
+    if (lstat(path, ret_st) < 0)
         return false;
-    if (S_ISLNK(st.st_mode))
-        return has_stub(path);
-    if (!S_ISDIR(st.st_mode))
-        return false;
+    if (S_ISLNK(ret_st->st_mode))
+        return has_stub(path) && stat(path, ret_st) == 0;
     snprintf(parent, sizeof(parent), "%s/..", path);
     if (lstat(parent, &up) < 0)
         return false;
-    return st.st_dev != up.st_dev || st.st_ino == up.st_ino || has_stub(path);
+    return ret_st->st_dev != up.st_dev || ret_st->st_ino == up.st_ino || has_stub(path);
+}
+
+/* Is the directory there that it should be? */
+static bool is_usable(struct df_store *store, const struct store_device *d, struct stat *ret_st)
+{
+    if (store->options.mount_check && !store->own->identity)
+        return is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
+    if (store->own->identity && identity_check(store->own->identity, d->index) < 0)
+        return false;
+    return stat(d->path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
 }
 
 static int probe(struct df_store *store, struct store_device *d, dev_t dev)
@@ -238,14 +247,7 @@ static int probe(struct df_store *store, struct store_device *d, dev_t dev)
 static int check_and_probe(struct df_store *store, struct store_device *d)
 {
     struct stat st;
-    if (store->own->identity) {
-        int r = identity_check(store->own->identity, d->index);
-        if (r < 0)
-            return r;
-    } else if (store->options.mount_check && !is_mounted(d->path)) {
-        return -ENODEV;
-    }
-    if (stat(d->path, &st) < 0 || !S_ISDIR(st.st_mode))
+    if (!is_usable(store, d, &st))
         return -ENODEV;
     if (atomic_load_explicit(&d->probed_dev, memory_order_acquire) == st.st_dev)
         return 0;

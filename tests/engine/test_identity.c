@@ -155,8 +155,7 @@ static void test_interrupted_first_start(void **state)
     struct scratch *s = *state;
     static const char *const left_by[] = {
         "rm -r b c; sed -i s/yes/no/ a/objsrv-identity",
-        "rm b/objsrv-identity; sed -i s/yes/no/ a/objsrv-identity c/objsrv-identity; "
-        "touch b/objsrv-identity.tmp",
+        "mv b/objsrv-identity b/objsrv-identity.tmp; sed -i s/yes/no/ [ac]/objsrv-identity",
         "sed -i s/yes/no/ a/objsrv-identity b/objsrv-identity c/objsrv-identity",
         "sed -i s/yes/no/ b/objsrv-identity c/objsrv-identity",
         "rm */objsrv-identity",
