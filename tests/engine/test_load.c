@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -342,13 +343,53 @@ static void test_lock(void **state)
     close(fd);
 }
 
+struct writer {
+    struct scratch *s;
+    atomic_bool stop;
+};
+
+/* A new version, then the old one removed: as any writer on these disks does it. */
+static void *keep_replacing(void *arg)
+{
+    struct writer *w = arg;
+    char old[PATH_MAX + 64], new[PATH_MAX + 64];
+    snprintf(new, sizeof(new), "%s/1700000001.00000.data", w->s->place.dir);
+    for (unsigned n = 2; !atomic_load(&w->stop); n++) {
+        strcpy(old, new);
+        snprintf(new, sizeof(new), "%s/17%08u.00000.data", w->s->place.dir, n);
+        assert_int_equal(link(old, new), 0);
+        assert_int_equal(unlink(old), 0);
+    }
+    return NULL;
+}
+
+/* A reader sees one version or the next, never none. */
+static void test_while_replaced(void **state)
+{
+    struct writer w = {.s = *state};
+    struct load_spec spec = scratch_spec();
+    struct object_state st;
+    pthread_t thread;
+    scratch_put_data(w.s, "1700000001.00000.data", "body", "");
+    assert_int_equal(pthread_create(&thread, NULL, keep_replacing, &w), 0);
+    for (int i = 0; i < 20000; i++) {
+        assert_int_equal(hashdir_load(&w.s->place, &spec, &st), 0);
+        assert_int_equal(st.info.state, DF_LIVE);
+        object_state_release(&st);
+    }
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(w.s->quarantines, 0);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_outcomes), TEST(test_reclaim),      TEST(test_merge),   TEST(test_expiry),
-        TEST(test_chunks),   TEST(test_another_name), TEST(test_changes), TEST(test_lock),
+        TEST(test_outcomes), TEST(test_reclaim), TEST(test_merge),
+        TEST(test_expiry),   TEST(test_chunks),  TEST(test_another_name),
+        TEST(test_changes),  TEST(test_lock),    TEST(test_while_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
