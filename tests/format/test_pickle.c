@@ -23,6 +23,14 @@
     "q#c__builtin__\nbytes\nq$)Rq%h\x01X\x04\0\0\0nameq&h\x03\x86q'Rq(h\x01X\x14\0\0\0/AUTH_test/" \
     "c/sn\xc3\x83\xc2\xb6wq)h\x03\x86q*Rq+u."
 
+/* Python has one object each for b"0" and b"": what comes again is a reference. */
+#define SHARED                                                                                     \
+    "\x80\x02}q\0(c_codecs\nencode\nq\x01X\x01\0\0\0"                                              \
+    "aq\x02X\x06\0\0\0latin1q\x03\x86q\x04Rq\x05"                                                  \
+    "h\x01X\x01\0\0\0000q\x06h\x03\x86q\x07Rq\x08h\x01X\x01\0\0\0bq\th\x03\x86q\nRq\x0bh\x08h\x08" \
+    "c__builtin__\nbytes\nq\x0c)Rq\rh\x01X\x01\0\0\0"                                              \
+    "dq\x0eh\x03\x86q\x0fRq\x10h\ru."
+
 #define PY3 "c_codecs\nencode\nX\x01\0\0\0kX\x06\0\0\0latin1\x86R" /* a key "k" and the marker */
 
 /* key, value, key, value, ... */
@@ -38,6 +46,9 @@ static const struct items object_items = {
      SLICE("Content-Length"), SLICE("0"), SLICE("ETag"), SLICE("d41d8cd98f00b204e9800998ecf8427e"),
      SLICE("X-Object-Meta-C"), SLICE("Z\xc3\xbc"), SLICE("X-Object-Meta-E"), SLICE(""),
      SLICE("name"), SLICE("/AUTH_test/c/sn\xc3\xb6w")}};
+
+static const struct items shared_items = {
+    {SLICE("a"), SLICE("0"), SLICE("b"), SLICE("0"), SLICE("0"), SLICE(""), SLICE("d"), SLICE("")}};
 
 static unsigned count_items(const struct items *items)
 {
@@ -71,6 +82,7 @@ static const struct {
 } examples[] = {
     {SLICE(TOMBSTONE), &tombstone_items},
     {SLICE(OBJECT), &object_items},
+    {SLICE(SHARED), &shared_items},
 };
 
 static void test_worked_examples(void **state)
@@ -324,19 +336,24 @@ static void test_round_trip(void **state)
     }
 }
 
-/* 999 to 2001 items: batches of 1000, memo numbers of four bytes. */
+/* Batches of 1000, memo numbers of four bytes. */
 static void test_many_items(void **state)
 {
-    static const unsigned counts[] = {999, 1000, 1001, 2000, 2001, METADATA_ITEMS_MAX};
-    for (EACH(count, counts)) {
+    static const struct {
+        unsigned items;
+        size_t pickle_len; /* Python's */
+    } sizes[] = {{999, 30135},  {1000, 30168}, {1001, 30200},
+                 {2000, 62170}, {2001, 62202}, {METADATA_ITEMS_MAX, 260326}};
+    for (EACH(size, sizes)) {
         struct metadata m = {0}, back = {0};
         char key[8], *bytes;
         size_t len;
-        for (unsigned i = 0; i < *count; i++) {
+        for (unsigned i = 0; i < size->items; i++) {
             int key_len = snprintf(key, sizeof(key), "%u", i);
             assert_int_equal(metadata_set(&m, (struct slice){key, (size_t)key_len}, SLICE("0")), 0);
         }
         assert_int_equal(metadata_encode(&m, &bytes, &len), 0);
+        assert_int_equal(len, size->pickle_len);
         assert_int_equal(metadata_decode((struct slice){bytes, len}, &back), 0);
         assert_same(&m, &back);
         metadata_release(&back);
