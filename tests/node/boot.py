@@ -6,6 +6,8 @@ usage: boot.py OBJSRV ETC_DIRECTORY
 import os
 import pwd
 import re
+import resource
+import select
 import signal
 import socket
 import subprocess
@@ -174,14 +176,21 @@ class Boot(unittest.TestCase):
     def test_stdio_is_closed_when_ready(self):
         """Who starts it reads its output to the end; that comes although it runs."""
         process, line = self.start()
-        self.assertEqual(process.stdout.read(), b'')
+        self.assertEqual(select.select([process.stdout], [], [], LONG_S)[0], [process.stdout])
+        self.assertEqual(process.stdout.read(1), b'')
         self.assertIsNone(process.poll())
 
     def test_limits_and_directory(self):
-        process, line = self.start()
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        try:
+            process, line = self.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
         with open('/proc/%d/limits' % process.pid) as f:
             soft, hard = re.search(r'Max open files\s+(\S+)\s+(\S+)', f.read()).groups()
         self.assertEqual(soft, hard)
+        self.assertNotEqual(soft, '256')
         self.assertEqual(os.readlink('/proc/%d/cwd' % process.pid), '/')
 
     def test_user(self):
