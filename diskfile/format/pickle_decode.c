@@ -8,6 +8,7 @@
  * what references to one long text can multiply). */
 #include "diskfile/format/metadata.h"
 #include "diskfile/format/pickle.h"
+#include "diskfile/format/wiretext.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,83 +147,7 @@ static int take_line(struct reader *r, struct slice *ret)
     return 0;
 }
 
-/* ---- text ---- */
-
-/* Length of the well-formed UTF-8 sequence at `at`, its code point in *ret; or 0. */
-static unsigned utf8_next(const unsigned char *at, size_t len, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned need = at[0] < 0x80   ? 1
-                    : at[0] < 0xc0 ? 0
-                    : at[0] < 0xe0 ? 2
-                    : at[0] < 0xf0 ? 3
-                    : at[0] < 0xf8 ? 4
-                                   : 0;
-    if (need == 0 || need > len)
-        return 0;
-    uint32_t code = need == 1 ? at[0] : at[0] & (0x7fu >> need);
-    for (unsigned i = 1; i < need; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    if (code < least[need] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return 0;
-    *ret = code;
-    return need;
-}
-
-/* The text of _codecs.encode(text, "latin1") as bytes, appended at `out`. */
-static int latin1_bytes(struct slice text, char *out, size_t *ret_len)
-{
-    const unsigned char *at = (const unsigned char *)text.at;
-    size_t written = 0;
-    uint32_t code = 0;
-
-    for (size_t i = 0; i < text.len;) {
-        unsigned len = utf8_next(at + i, text.len - i, &code);
-        if (len == 0 || code > 0xff)
-            return -EBADMSG;
-        out[written++] = (char)code;
-        i += len;
-    }
-    *ret_len = written;
-    return 0;
-}
-
-static int check_utf8(struct slice text)
-{
-    uint32_t code;
-    for (size_t i = 0; i < text.len;) {
-        unsigned len = utf8_next((const unsigned char *)text.at + i, text.len - i, &code);
-        if (len == 0)
-            return -EBADMSG;
-        i += len;
-    }
-    return 0;
-}
-
-/* Bytes as on disk -> bytes as on the wire, in place; returns the new length. Bytes that
- * are no UTF-8 stay. A code point above 0xff was never a header's byte: then nobody
- * double-encoded this text, and all of it stays. */
-static size_t disk_to_wire(char *text, size_t len)
-{
-    unsigned char *at = (unsigned char *)text;
-    uint32_t code = 0;
-    size_t i, written = 0;
-    unsigned step;
-
-    for (i = 0; i < len; i += step ? step : 1) {
-        step = utf8_next(at + i, len - i, &code);
-        if (step > 0 && code > 0xff)
-            return len;
-    }
-    for (i = 0; i < len; i += step ? step : 1) {
-        step = utf8_next(at + i, len - i, &code);
-        at[written++] = (unsigned char)(step ? code : at[i]);
-    }
-    return written;
-}
+/* ---- keys and values ---- */
 
 /* The shortest digits that read back the same, as Python's repr(). */
 static size_t float_text(double number, char *out)
@@ -255,10 +180,10 @@ static int to_wire(const struct reader *r, const struct value *v, bool is_name, 
 
     switch (v->kind) {
     case VALUE_BYTES_LATIN1:
-        err = latin1_bytes(v->text, out, ret_len);
+        err = wiretext_latin1(v->text, out, ret_len);
         break;
     case VALUE_UNICODE:
-        err = check_utf8(v->text);
+        err = wiretext_check(v->text);
         *ret_len = put_literal(out, v->text);
         break;
     case VALUE_BYTES:
@@ -283,7 +208,7 @@ static int to_wire(const struct reader *r, const struct value *v, bool is_name, 
         return -EBADMSG;
     }
     if (err == 0 && r->by_python3 && !is_name)
-        *ret_len = disk_to_wire(out, *ret_len);
+        *ret_len = wiretext_undouble(out, *ret_len);
     return err;
 }
 
