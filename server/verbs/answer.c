@@ -23,6 +23,14 @@ void answer_plain(struct request *r, int status, const char *text)
     request_done(r);
 }
 
+void answer_missing(struct request *r)
+{
+    if (is_plain(r))
+        answer_plain(r, 404, "there is no object with this key");
+    else
+        answer_status(r, 404);
+}
+
 void answer_status(struct request *r, int status)
 {
     if (is_plain(r)) {

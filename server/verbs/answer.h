@@ -14,6 +14,7 @@ bool is_head(const struct request *r);
 void answer_refusal(struct request *r, const struct refusal *why);
 void answer_status(struct request *r, int status); /* default body */
 void answer_plain(struct request *r, int status, const char *text);
+void answer_missing(struct request *r); /* 404 */
 
 /* What the disk said. `device` is named in 507. */
 void answer_errno(struct request *r, int err, struct slice device);

@@ -9,6 +9,7 @@
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
+#include "server/verbs/turns.h"
 #include "server/verbs/unsupported.h"
 #include <errno.h>
 
@@ -31,6 +32,7 @@ struct delete
     struct timestamp seen; /* T */
     struct metadata found; /* its Content-Type, if any */
 
+    struct turn turn; /* stand-alone */
     unsigned tries;
     char times[256];
 };
@@ -146,6 +148,7 @@ static void on_finished(void *arg, int res)
     struct request *r = d->request;
     df_upload_times(d->upload, d->times, sizeof d->times);
     r->times = d->times;
+    turn_give(&d->turn);
     if (res == -ESTALE && ++d->tries < STALE_TRIES) {
         delete_start(d);
     } else if (res == 0 || res == -EPERM) {
@@ -181,8 +184,9 @@ static void commit(struct delete *d)
     metadata_release(&m);
 }
 
-static void delete_start(struct delete *d)
+static void begin(void *arg)
 {
+    struct delete *d = arg;
     struct loop *loop = d->request->loop;
     const struct df_upload_calls calls = {.judge = d->target.plain ? judge_plain : judge_swift,
                                           .finished = on_finished};
@@ -196,8 +200,18 @@ static void delete_start(struct delete *d)
     d->upload = df_upload_begin(loop->disk, &d->target.name, &spec, &calls, d);
     if (d->upload)
         commit(d);
-    else
+    else {
+        turn_give(&d->turn);
         answer_status(d->request, 500);
+    }
+}
+
+static void delete_start(struct delete *d)
+{
+    if (d->target.plain)
+        turn_take(&d->turn, d->request->loop, &d->target.name, begin, d);
+    else
+        begin(d);
 }
 
 static struct delete *delete_new(struct request *r, const struct target *target)

@@ -83,7 +83,7 @@ static void answer_absent(struct get *g)
     struct validators v = {.found = false};
     df_object_close(g->object);
     if (g->target.plain) {
-        answer_plain(r, 404, "there is no object with this key");
+        answer_missing(r);
         return;
     }
     int status = conditions_swift(&g->conditions, &v);
@@ -149,7 +149,7 @@ static void answer_whole(struct get *g, struct range_set *set)
     }
     set->items[0] = (struct byte_range){0, size};
     set->count = 1;
-    send_object(r, g->object, set, NULL);
+    send_object(r, g->object, g->target.name.device, set, NULL);
 }
 
 static void answer_ranges(struct get *g, const struct range_set *set)
@@ -174,7 +174,7 @@ static void answer_ranges(struct get *g, const struct range_set *set)
         reply_headerf(r, "Content-Range", "bytes %llu-%llu/%llu",
                       (unsigned long long)set->items[0].start,
                       (unsigned long long)set->items[0].end - 1, (unsigned long long)info->size);
-    send_object(r, g->object, set, m);
+    send_object(r, g->object, g->target.name.device, set, m);
 }
 
 static void answer_found(struct get *g)

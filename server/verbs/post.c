@@ -13,6 +13,7 @@
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
+#include "server/verbs/turns.h"
 #include "server/verbs/unsupported.h"
 #include <errno.h>
 
@@ -36,6 +37,7 @@ struct post {
 
     struct slice reply_type; /* X-Backend-Content-Type, once merged */
     bool commit_failed;
+    struct turn turn; /* stand-alone */
     unsigned tries;
     char times[256];
 };
@@ -227,7 +229,7 @@ static void answer_refused(struct post *p)
 {
     struct request *r = p->request;
     if (p->target.plain) {
-        answer_plain(r, p->verdict, "there is no object with this key");
+        answer_missing(r);
         return;
     }
     reply_begin(r, p->verdict);
@@ -242,6 +244,7 @@ static void on_finished(void *arg, int res)
     struct request *r = p->request;
     df_upload_times(p->upload, p->times, sizeof p->times);
     r->times = p->times;
+    turn_give(&p->turn);
     p->upload = NULL;
     if (res == 0 && !p->target.plain) {
         answer_accepted(p);
@@ -274,8 +277,9 @@ static const char *step_of(const struct request *r)
 
 static const struct handler post_handler = {.name = "POST", .gone = on_gone, .step = step_of};
 
-static void post_start(struct post *p)
+static void begin(void *arg)
 {
+    struct post *p = arg;
     struct loop *loop = p->request->loop;
     const struct df_upload_calls calls = {.judge = p->target.plain ? judge_plain : judge_swift,
                                           .began = on_began,
@@ -292,8 +296,18 @@ static void post_start(struct post *p)
                                       request_header_true(p->request, "X-Backend-Replication"),
                                   .recheck = p->target.plain};
     p->upload = df_upload_begin(loop->disk, &p->target.name, &spec, &calls, p);
-    if (!p->upload)
+    if (!p->upload) {
+        turn_give(&p->turn);
         answer_status(p->request, 500);
+    }
+}
+
+static void post_start(struct post *p)
+{
+    if (p->target.plain)
+        turn_take(&p->turn, p->request->loop, &p->target.name, begin, p);
+    else
+        begin(p);
 }
 
 static struct post *post_new(struct request *r, const struct target *target)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/send.h"
 #include "server/loop.h"
+#include "server/verbs/answer.h"
 #include "server/verbs/buffers.h"
 #include <assert.h>
 #include <errno.h>
@@ -14,6 +15,7 @@ struct send_block {
 struct send {
     struct request *request;
     struct df_object *object;
+    struct slice device;
     const struct range_set *set;
     const struct multipart *multipart; /* NULL: one range */
     struct send_block blocks[2];
@@ -22,17 +24,25 @@ struct send {
     unsigned part;                  /* the range that is read now */
     uint64_t offset;                /* in the object: next byte to read */
     bool part_begun;                /* its text is in a block */
+    uint64_t length;                /* of the reply's body */
+    bool begun;                     /* reply_stream() was called */
     bool read_all, reading, writing, pumping, failed, gone;
 };
 
 static void pump(struct send *s);
+static void on_ready(struct request *r);
+
+static void release(struct send *s)
+{
+    for (unsigned i = 0; i < 2; i++)
+        buffer_put(s->blocks[i].at, s->block_size);
+    df_object_close(s->object);
+}
 
 static void finish(struct send *s)
 {
     struct request *r = s->request;
-    for (unsigned i = 0; i < 2; i++)
-        buffer_put(s->blocks[i].at, s->block_size);
-    df_object_close(s->object);
+    release(s);
     if (s->failed)
         reply_abort(r);
     else if (!s->gone)
@@ -57,15 +67,41 @@ static void took(struct send *s, size_t len)
     }
 }
 
+/* The head has not left yet, so the client can be told. */
+static void answer_unreadable(struct send *s, int err)
+{
+    struct request *r = s->request;
+    release(s);
+    if (err == -EBADMSG) /* damaged, and quarantined by this very read */
+        answer_missing(r);
+    else
+        answer_errno(r, err, s->device);
+}
+
+static void begin_reply(struct send *s)
+{
+    s->begun = true;
+    s->writing = true; /* until ready() */
+    reply_stream(s->request, s->length, on_ready);
+}
+
 static void on_read(void *arg, int res)
 {
     struct send *s = arg;
     s->reading = false;
-    if (res <= 0) /* 0: shorter than it was when opened */
-        s->failed = true;
-    else
+    if (res == 0)
+        res = -EIO; /* shorter than it was when opened */
+    if (res < 0 && !s->begun) {
+        answer_unreadable(s, res);
+        return;
+    }
+    s->failed = res < 0;
+    if (!s->failed)
         took(s, (size_t)res);
-    pump(s);
+    if (!s->begun && !s->gone)
+        begin_reply(s);
+    else
+        pump(s);
 }
 
 static void begin_part(struct send *s, struct send_block *b)
@@ -174,12 +210,14 @@ static void stream(struct request *r, struct send *s, uint64_t length)
     for (unsigned i = 0; i < 2; i++)
         s->blocks[i].at = buffer_get(s->block_size);
     if (!s->blocks[0].at || !s->blocks[1].at) {
-        s->failed = true; /* the headers are begun: all that is left is to hang up */
-        finish(s);
+        answer_unreadable(s, -ENOMEM);
         return;
     }
     r->handler = &stream_handler;
-    reply_stream(r, length, on_ready);
+    s->length = length;
+    fill(s); /* before the head leaves: what fails here gets a status of its own */
+    if (!s->reading)
+        begin_reply(s);
 }
 
 /* ---- all of it is in memory ---- */
@@ -198,19 +236,19 @@ static void gone_while_lent(struct request *r)
 
 static const struct handler lent_handler = {.name = "GET", .gone = gone_while_lent};
 
-void send_object(struct request *r, struct df_object *o, const struct range_set *set,
-                 const struct multipart *multipart)
+void send_object(struct request *r, struct df_object *o, struct slice device,
+                 const struct range_set *set, const struct multipart *multipart)
 {
     struct slice first = df_object_first(o);
     const struct byte_range *range = &set->items[0];
     struct send *s = arena_alloc(r->arena, sizeof *s);
     if (!s) {
         df_object_close(o);
-        reply_abort(r);
-        request_done(r);
+        answer_status(r, 500);
         return;
     }
     s->request = r;
+    s->device = device;
     s->object = o;
     s->set = set;
     s->multipart = multipart;

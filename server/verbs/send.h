@@ -8,7 +8,9 @@
  *
  * S1  The object is closed, and request_done() called, only with neither a read nor a
  *     write in flight.
- * S2  A read that fails ends in reply_abort(): the client sees a short body, never a wrong one. */
+ * S2  The head leaves with the first bytes: if these cannot be read the reply is 404 (damaged)
+ *     or 5xx. A later read that fails ends in reply_abort(): the client sees a short body,
+ *     never a wrong one. */
 #ifndef OBJSRV_SEND_H
 #define OBJSRV_SEND_H
 
@@ -19,9 +21,9 @@
 struct send;
 
 /* After reply_begin() and all headers. Sends `set` (at least one range; with more than one,
- * `multipart` describes the parts) and ends the request, closing `o`. `set` and `multipart`
- * live in the arena. Sets r->handler and r->state. */
-void send_object(struct request *r, struct df_object *o, const struct range_set *set,
-                 const struct multipart *multipart);
+ * `multipart` describes the parts) and ends the request, closing `o`; `device` is for 507. `set`
+ * and `multipart` live in the arena. Sets r->handler and r->state. */
+void send_object(struct request *r, struct df_object *o, struct slice device,
+                 const struct range_set *set, const struct multipart *multipart);
 
 #endif

@@ -4,6 +4,7 @@
 #include "server/verbs/answer.h"
 #include "server/verbs/buffers.h"
 #include "server/verbs/headers_meta.h"
+#include "server/verbs/turns.h"
 #include <assert.h>
 #include <errno.h>
 #include <time.h>
@@ -28,10 +29,11 @@ struct upload_body {
     uint64_t started_s; /* when the body was first asked for */
     int failure;        /* status to answer with, or 0: U1 */
     unsigned tries;
-    bool one_go;  /* the whole body is in blocks[0] */
-    bool lending; /* blocks[0] */
-    bool paused;  /* request_more() is due */
-    bool ended;   /* the body */
+    struct turn turn; /* own clock: held from the time's being given to finished() */
+    bool one_go;      /* the whole body is in blocks[0] */
+    bool lending;     /* blocks[0] */
+    bool paused;      /* request_more() is due */
+    bool ended;       /* the body */
     bool committed;
     bool gone;
     char times[256];
@@ -175,6 +177,15 @@ static void commit(struct upload *up)
     metadata_release(&m);
 }
 
+static void stamp_and_commit(void *arg)
+{
+    struct upload *up = arg;
+    struct upload_body *b = up->body;
+    up->timestamp = df_store_clock(b->request->loop->store, up->seen);
+    df_upload_set_timestamp(b->upload, up->timestamp);
+    commit(up);
+}
+
 /* The streamed body is on the disk. */
 static void whole(struct upload *up)
 {
@@ -184,11 +195,10 @@ static void whole(struct upload *up)
         fail(up, status);
         return;
     }
-    if (up->form->own_clock) {
-        up->timestamp = df_store_clock(b->request->loop->store, up->seen);
-        df_upload_set_timestamp(b->upload, up->timestamp);
-    }
-    commit(up);
+    if (up->form->own_clock)
+        turn_take(&b->turn, b->request->loop, &up->target.name, stamp_and_commit, up);
+    else
+        commit(up);
 }
 
 static void on_drained(void *arg)
@@ -314,6 +324,7 @@ static void on_finished(void *arg, int res)
     b->request->times = b->times;
     b->upload = NULL;
     b->committed = false;
+    turn_give(&b->turn);
     if (res == -ESTALE && b->one_go && !up->verdict && !b->gone && ++b->tries < STALE_TRIES)
         run(up);
     else
@@ -344,9 +355,9 @@ static const struct handler upload_handler = {.name = "PUT", .gone = on_gone, .s
 
 /* ---- start ---- */
 
-/* Also again, when the server's own clock was behind a version found on the disk. */
-static void run(struct upload *up)
+static void begin(void *arg)
 {
+    struct upload *up = arg;
     struct upload_body *b = up->body;
     struct df_store *store = b->request->loop->store;
     if (up->form->own_clock)
@@ -359,6 +370,7 @@ static void run(struct upload *up)
                                   .recheck = up->form->own_clock};
     b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
     if (!b->upload) {
+        turn_give(&b->turn);
         end(up, -ENOMEM);
         return;
     }
@@ -367,6 +379,16 @@ static void run(struct upload *up)
     if (b->block_count > 0)
         df_upload_append(b->upload, b->blocks[0].at, b->blocks[0].len);
     commit(up);
+}
+
+/* Also again, when the server's own clock was behind a version found on the disk. */
+static void run(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    if (up->form->own_clock && b->one_go)
+        turn_take(&b->turn, b->request->loop, &up->target.name, begin, up);
+    else
+        begin(up);
 }
 
 static bool fits_one_go(const struct request *r, const struct upload_body *b)
