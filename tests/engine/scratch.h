@@ -52,4 +52,6 @@ void scratch_put_data(struct scratch *s, const char *name, const char *body, con
 
 struct load_spec scratch_spec(void);
 
+unsigned scratch_open_fds(void);
+
 #endif

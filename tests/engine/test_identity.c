@@ -172,6 +172,17 @@ static void test_interrupted_first_start(void **state)
     refused(s, "abc", "dirs/b", "mount its disk");
 }
 
+/* The second directory cannot be written to: what the first one got must not bind anybody. */
+static void test_failed_first_start(void **state)
+{
+    struct scratch *s = *state;
+    char path[PATH_MAX];
+    scratch_mkdir(scratch_path(s, "dirs/b/objsrv-identity.tmp", path));
+    refused(s, "abc", "dirs/b/objsrv-identity", "Is a directory");
+    shell(s, "grep -q 'complete = no' a/objsrv-identity && rmdir b/objsrv-identity.tmp");
+    make_store(s, "abc");
+}
+
 static void test_one_process(void **state)
 {
     struct scratch *s = *state;
@@ -230,8 +241,13 @@ static void test_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_mapping_is_stable), TEST(test_refusals), TEST(test_interrupted_first_start),
-        TEST(test_one_process),       TEST(test_vanished), TEST(test_clock),
+        TEST(test_mapping_is_stable),
+        TEST(test_refusals),
+        TEST(test_interrupted_first_start),
+        TEST(test_failed_first_start),
+        TEST(test_one_process),
+        TEST(test_vanished),
+        TEST(test_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,8 +132,10 @@ static void check_outcome(struct scratch *s, const struct outcome_row *row)
 
 static void test_outcomes(void **state)
 {
+    unsigned fds = scratch_open_fds();
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
         check_outcome(*state, &outcomes[i]);
+    assert_int_equal(scratch_open_fds(), fds);
 }
 
 static void test_reclaim(void **state)

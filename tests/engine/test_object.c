@@ -3,7 +3,6 @@
 #include "diskfile/engine/thread.h"
 #include "tests/engine/scratch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -102,16 +101,6 @@ static void close_it(struct reader *r)
         turn(r->thread);
 }
 
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 static char *body_of(size_t len)
 {
     char *body = malloc(len + 1);
@@ -129,7 +118,7 @@ static void test_reads(void **state)
     static const size_t sizes[] = {0, 1, 4095, 4096, 200000};
     static const size_t aheads[] = {0, 1, 4096, 65536};
     char buf[70000];
-    unsigned fds = open_fds();
+    unsigned fds = scratch_open_fds();
     for (size_t i = 0; i < 20; i++) {
         size_t size = sizes[i / 4], ahead = aheads[i % 4];
         char *body = body_of(size);
@@ -155,7 +144,7 @@ static void test_reads(void **state)
         scratch_remove(s->place.dir);
     }
     assert_int_equal(s->quarantines, 0);
-    assert_int_equal(open_fds(), fds);
+    assert_int_equal(scratch_open_fds(), fds);
     df_thread_close(r.thread);
 }
 
@@ -262,7 +251,7 @@ static void test_close_in_flight(void **state)
     struct scratch *s = *state;
     struct reader r = {.thread = new_thread(s)};
     char *body = body_of(100000), buf[100];
-    unsigned fds = open_fds();
+    unsigned fds = scratch_open_fds();
     struct df_open_spec spec = open_spec(100);
     scratch_put_data(s, DATA, body, "");
     free(body);
@@ -273,7 +262,7 @@ static void test_close_in_flight(void **state)
     df_read(r.object, buf, sizeof(buf), 0, on_read, &r);
     close_it(&r);
     assert_int_equal(r.calls, 1);
-    assert_int_equal(open_fds(), fds);
+    assert_int_equal(scratch_open_fds(), fds);
     assert_int_equal(disk_device_admitted(s->place.device->pool), 0);
     df_thread_close(r.thread);
 }

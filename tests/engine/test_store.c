@@ -88,14 +88,17 @@ static void test_real_mount(void **state)
     int mounted = check(s, "sda1");
     int found = store_device(s->store, SLICE("sda1"), &d);
     enum commit_form form = found == 0 ? atomic_load(&d->form) : COMMIT_SHORT;
-    int remounted = mount("objsrv-test", path, "tmpfs", MS_REMOUNT | MS_RDONLY, "");
+    umount(path);
+    int mounted_ro = mount("objsrv-test", path, "tmpfs", MS_RDONLY, "size=1m");
+    reopen(s, true);
     int read_only = check(s, "sda1");
     umount(path);
     int gone = check(s, "sda1");
     print_message("  tmpfs: %d\n", mounted);
     assert_true(mounted == 0 || mounted == -ENOTSUP); /* user xattrs since Linux 6.6 */
     assert_int_equal(form, COMMIT_FULL);
-    assert_int_equal(remounted, 0);
+    assert_int_equal(mounted_ro, 0);
+    assert_int_equal(s->warnings, 1);
     assert_true(read_only == 0); /* a write will find out */
     assert_int_equal(gone, -ENODEV);
 }
