@@ -23,6 +23,7 @@ class Generator:
         self.rnd = random.Random(seed)
         self.base = base
         self.count = 0
+        self.alone = True   # a single request: what differs on purpose may be asked
 
     # ---- pieces ----
 
@@ -119,9 +120,11 @@ class Generator:
         h = [('X-Timestamp', self.any_time())] if self.rnd.random() < .98 else []
         self.metadata_headers(h)
         self.maybe(h, .4, 'Content-Type', 'image/gif', 'text/html', '', 'a/b;swift_bytes=9')
+        odd = self.alone
         self.maybe(h, .1, 'Content-Type-Timestamp', self.time(5), self.time(15), self.time(16),
-                   self.time(30), 'bad')
-        self.maybe(h, .15, 'X-Delete-At', self.base + 5, self.base + 30, self.base + 100000, 'soon', '')
+                   self.time(30), *['bad'] * odd)
+        self.maybe(h, .15, 'X-Delete-At', self.base + 5, self.base + 30, self.base + 100000,
+                   *['soon', ''] * odd)
         self.maybe(h, .05, 'X-Delete-After', '60')
         self.maybe(h, .1, 'X-Backend-Replication', 'true')
         return h, None
@@ -168,9 +171,11 @@ class Generator:
 
     def sequence(self, policy):
         ident, name, partition, target = self.place(f'sequence/p{policy}', policy)
-        state = self.rnd.choice(states.ALL)
+        state = self.rnd.choice([s for s in states.ALL if s is not states.altered])
+        self.alone = False
         steps = [self.step(self.rnd.choice(VERBS), target, policy)
                  for _ in range(self.rnd.randint(2, 6))]
+        self.alone = True
         return Case(ident, policy, state, name, partition, steps, None)
 
     def cases(self, count):

@@ -152,7 +152,12 @@ def _comparable(response, interim):
 
 
 def _comparable_rest(rest):
-    return {'bytes': _DATE.sub('DATE', rest.decode('latin-1'))}
+    """The order of headers is not significant here either."""
+    def sort_head(match):
+        lines = match.group(2).split('\r\n')
+        return match.group(1) + '\r\n'.join(sorted(lines)) + '\r\n\r\n'
+    text = _DATE.sub('DATE', rest.decode('latin-1'))
+    return {'bytes': re.sub(r'(HTTP/1\.[01] [^\r]*\r\n)(.*?)\r\n\r\n', sort_head, text, flags=re.S)}
 
 
 # ---- comparing ----
