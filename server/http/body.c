@@ -37,7 +37,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
 {
     struct conn *c = conn_of(parser);
     struct exchange *x = c->x;
-    x->body_seen = true;
+    x->body_end = at + len;
     x->body_left -= len < x->body_left ? len : x->body_left;
     if (c->state == CONN_DRAIN || x->body != BODY_READ || x->done) {
         c->drained += len;
@@ -87,7 +87,7 @@ static int execute(struct conn *c)
 {
     struct exchange *x = c->x;
     c->feeding = true;
-    x->body_seen = false;
+    x->body_end = NULL;
     char *view = c->view;
     size_t len = c->view_len, taken = len;
     enum llhttp_errno err = llhttp_execute(&c->parser, view, len);
@@ -96,7 +96,7 @@ static int execute(struct conn *c)
         taken = (size_t)(llhttp_get_error_pos(&c->parser) - view);
         llhttp_resume(&c->parser);
     }
-    x->overhead = x->body_seen ? 0 : x->overhead + taken;
+    x->overhead = x->body_end != NULL ? (size_t)(view + taken - x->body_end) : x->overhead + taken;
     if (!conn_live(c)) /* lost by what the sink did */
         return 0;
     c->view = view + taken;

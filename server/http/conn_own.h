@@ -71,13 +71,13 @@ struct exchange {
 
     enum body_state body;
     struct body_sink sink;
-    bool more;          /* request_more() came while data() was running */
-    bool continue_due;  /* the client waits for "100 Continue" */
-    size_t window_left; /* bytes until the body has earned another client_timeout */
-    uint64_t window_ms; /* what was left of it when the sink paused */
-    uint64_t body_left; /* Content-Length bodies: bytes to come */
-    size_t overhead;    /* chunk framing since the last byte of body */
-    bool body_seen;     /* by this run of the parser */
+    bool more;            /* request_more() came while data() was running */
+    bool continue_due;    /* the client waits for "100 Continue" */
+    size_t window_left;   /* bytes until the body has earned another client_timeout */
+    uint64_t window_ms;   /* what was left of it when the sink paused */
+    uint64_t body_left;   /* Content-Length bodies: bytes to come */
+    size_t overhead;      /* chunk framing since the last byte of body */
+    const char *body_end; /* behind the last byte of body in this run of the parser, or NULL */
 
     enum reply_state reply;
     bool close_after; /* the connection ends with this reply */

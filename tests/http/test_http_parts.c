@@ -96,8 +96,12 @@ static void test_deadlines(void **state)
         deadline_set(&wheel, &t[i].d, 50 + i);
         if (i % 4 == 1)
             deadline_set(&wheel, &t[i].d, 300 + i);
-        if (i % 4 == 2)
+        if (i % 4 == 2) {
+            deadline_set(&wheel, &t[i].d, 5000);
+            deadline_remove(&wheel, &t[i].d);
+            deadline_set(&wheel, &t[i].d, 5000);
             deadline_set(&wheel, &t[i].d, 1);
+        }
         if (i % 4 == 3)
             deadline_clear(&t[i].d);
         if (i % 8 == 7)
@@ -111,6 +115,7 @@ static void test_deadlines(void **state)
             continue;
         }
         assert_true(t[i].came >= t[i].wanted);
+        assert_true(t[i].came < t[i].wanted + 2500); /* it moved forward */
     }
     assert_int_equal(wheel.count, 0);
     deadlines_close(&wheel);
