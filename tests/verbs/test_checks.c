@@ -101,7 +101,7 @@ static void test_name(void **state)
 
 static void test_expiry(void **state)
 {
-    const struct timestamp now = {1000 * (uint64_t)TIMESTAMP_TICKS_PER_S + 1, 0};
+    const struct timestamp now = {1000 * (uint64_t)TIMESTAMP_TICKS_PER_S, 0};
     static const struct {
         const char *header, *second;
         const char *stored, *refused;

@@ -25,6 +25,8 @@ static void test_parse(void **state)
         {"bytes=0-", 10, RANGE_SATISFIABLE, "0-10 "},
         {"bytes=9-", 10, RANGE_SATISFIABLE, "9-10 "},
         {"bytes=5-99", 10, RANGE_SATISFIABLE, "5-10 "},
+        {"bytes=5-9", 10, RANGE_SATISFIABLE, "5-10 "},
+        {"bytes=5-10", 10, RANGE_SATISFIABLE, "5-10 "},
         {"bytes=-3", 10, RANGE_SATISFIABLE, "7-10 "},
         {"bytes=-99", 10, RANGE_SATISFIABLE, "0-10 "},
         {"bytes=0-99999999999999999999999999", 10, RANGE_SATISFIABLE, "0-10 "},
