@@ -202,24 +202,31 @@ def describe(case):
 # ---- intended differences ----
 
 class Intended:
-    """Lines of `regular expression ::: reason`."""
+    """Lines of `regular expression ::: reason`. With `:::+` whatever else differs later in the
+    same case is taken to follow from it."""
 
     def __init__(self, path):
         self.rows, self.used = [], {}
         with open(path, encoding='utf8') as f:
             for line in f:
                 if line.strip() and not line.startswith('#'):
-                    pattern, sep, reason = line.strip().partition(' ::: ')
-                    if not sep or not reason:
+                    match = re.fullmatch(r'(.*?) :::(\+?) (.+)', line.strip())
+                    if not match:
                         sys.exit(f'{path}: no reason given: {line}')
-                    self.rows.append((re.compile(pattern), reason))
+                    self.rows.append((re.compile(match.group(1)), bool(match.group(2))))
 
-    def covers(self, line):
-        for pattern, _ in self.rows:
-            if pattern.search(line):
-                self.used[pattern.pattern] = self.used.get(pattern.pattern, 0) + 1
-                return True
-        return False
+    def left(self, ident, lines):
+        """Those of a case's differences that are not meant."""
+        found = []
+        for line in lines:
+            row = next((r for r in self.rows if r[0].search(f'{ident} {line}')), None)
+            if row is None:
+                found.append(line)
+                continue
+            self.used[row[0].pattern] = self.used.get(row[0].pattern, 0) + 1
+            if row[1]:
+                break
+        return found
 
     def unused(self):
         return [p.pattern for p, _ in self.rows if p.pattern not in self.used]
@@ -241,7 +248,7 @@ class Run:
 
     def settle(self, ident, lines, detail=()):
         lines = list(lines)
-        left = [line for line in lines if not self.intended.covers(f'{ident} {line}')]
+        left = self.intended.left(ident, lines)
         if left:
             self.failed += 1
             for line in left:

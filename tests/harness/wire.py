@@ -143,8 +143,8 @@ class Wire:
             response = self.read_head()
             if response.status >= 200 or interim:
                 break
-        if method == 'HEAD' or response.status < 200:
-            return response
+        if method == 'HEAD' or response.status < 200 or response.status in (204, 304):
+            return response     # whatever Content-Length says, no body follows
         if (response.get('Transfer-Encoding') or '').lower() == 'chunked':
             response.body = self._read_chunked()
         else:
