@@ -127,11 +127,8 @@ class Server:
     def wait_ready(self):
         end = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < end:
-            try:
-                socket.create_connection(('127.0.0.1', self.port), 1).close()
+            if self._answers():
                 return
-            except OSError:
-                pass
             try:
                 code = self.process.wait(0.02)      # the pause between two tries
             except subprocess.TimeoutExpired:
@@ -139,6 +136,14 @@ class Server:
             raise NotReady(f'{self.kind} ended with {code} at start:\n{self.log()}')
         self.kill()
         raise NotReady(f'{self.kind} answers on no port after {START_TIMEOUT_S} s:\n{self.log()}')
+
+    def _answers(self):
+        """The port may listen before anybody accepts: only an answer counts."""
+        try:
+            with self.connect(timeout=START_TIMEOUT_S) as c:
+                return c.request('GET', '/healthcheck').status in (200, 503)
+        except (OSError, wire.Closed):
+            return False
 
     def run_to_end(self, timeout=START_TIMEOUT_S):
         """For a start that must fail: (exit status, all it printed)."""

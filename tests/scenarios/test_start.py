@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 from base import SwiftCase, wait_until
 from harness import servers, wire
@@ -118,6 +119,26 @@ class Stop(SwiftCase):
         idle = server.connect()
         idle.request('GET', '/healthcheck')
         self.assertEqual(server.stop(timeout=10), 0)
+
+    def test_term_in_the_middle_of_everything(self):
+        """Requests just answered, bodies half sent, readers that do not read: it ends with 0."""
+        server = self.server = self.start()
+        for _ in range(15):
+            self.put(body=b'x' * 3000000, path=self.path + 'large', X_Timestamp=f'{time.time():.5f}')
+            reader = server.connect(rcvbuf=4096)
+            reader.send(wire.head_bytes('GET', self.path + 'large'))
+            writer = server.connect()
+            writer.send(self.put_head(Content_Length='100000') + b'x' * 50000)
+            with server.connect() as c:
+                for i in range(20):
+                    c.send(wire.head_bytes('GET', self.path + 'large', {'Range': f'bytes={i}-99999'}))
+                    self.check(c.read_response(), 206)
+                code = server.stop(timeout=20)
+            self.assertEqual(code, 0, server.log()[-1500:])
+            reader.close()
+            writer.close()
+            server.start()
+        self.assert_nothing_stored()
 
     def test_hup_finishes_what_is_in_flight(self):
         self.server = server = self.start()
