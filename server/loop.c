@@ -3,13 +3,15 @@
  *
  * Stopping: a message from another thread -> no new connections; those waiting in the backlog are
  * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed
- * -> handles closed -> uv_run() returns -> the disk's share is closed -> the thread ends. */
+ * -> handles closed -> uv_run() returns -> what is still in flight on the disk ends -> the disk's
+ * share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
 #include "server/node/log.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -320,6 +322,27 @@ static int open_loop(struct loop *l)
     return 0;
 }
 
+static void count_operation(void *arg, void *owner, const char *step, uint64_t age_ms)
+{
+    (void)owner, (void)step, (void)age_ms;
+    ++*(unsigned *)arg;
+}
+
+/* Objects are closed without anybody waiting for it: the last connection may be gone before. */
+static void finish_disk(struct loop *l)
+{
+    for (;;) {
+        unsigned left = 0;
+        df_thread_flush(l->disk);
+        df_thread_each_inflight(l->disk, count_operation, &left);
+        if (left == 0)
+            return;
+        struct pollfd ready = {.fd = df_thread_fd(l->disk), .events = POLLIN};
+        (void)poll(&ready, 1, -1); /* interrupted or not: reap what there is, look again */
+        df_thread_reap(l->disk);
+    }
+}
+
 static void *run(void *arg)
 {
     struct loop *l = arg;
@@ -328,6 +351,7 @@ static void *run(void *arg)
     if (res < 0)
         return NULL; /* the program ends: nothing here is worth undoing */
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    finish_disk(l);
     df_thread_close(l->disk);
     (void)uv_loop_close(&l->uv);
     return NULL;
