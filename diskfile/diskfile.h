@@ -55,12 +55,13 @@ struct df_options {
     struct hash_key hash_key; /* stand-alone: empty, it lies in the data directories */
     uint64_t reclaim_age_s;
     uint64_t commit_window_s;
-    bool fallocate;            /* reserve space for an upload whose size is known */
-    uint64_t reserve_bytes;    /* keep this much free ... */
-    double reserve_percent;    /* ... or this share of the device, if > 0 */
-    uint64_t bytes_per_sync;   /* write back this often during an upload */
-    uint64_t keep_cache_bytes; /* objects below this stay in the page cache after a read */
-    unsigned lock_timeout_ms;  /* the partition's .lock: 10000 */
+    bool fallocate;              /* reserve space for an upload whose size is known */
+    uint64_t reserve_bytes;      /* keep this much free ... */
+    double reserve_percent;      /* ... or this share of the device, if > 0 */
+    uint64_t bytes_per_sync;     /* write back this often during an upload */
+    size_t hot_bytes_per_thread; /* small objects kept in memory, ready to be sent; 0: none */
+    uint64_t keep_cache_bytes;   /* objects below this stay in the page cache after a read */
+    unsigned lock_timeout_ms;    /* the partition's .lock: 10000 */
     enum df_on_existing on_existing;
     enum df_engine engine;
     unsigned threads_per_device;
@@ -231,6 +232,12 @@ struct df_open_spec {
 struct df_object *df_open(struct df_thread *t, const struct df_name *name,
                           const struct df_open_spec *spec,
                           void (*opened)(void *arg, struct df_object *o, int res), void *arg);
+
+/* The object at once, without callback, if it is small, was read lately and is still what it
+ * was; then it is as after opened(0), all of it in df_object_first(). NULL: call df_open(). */
+struct df_object *df_open_hot(struct df_thread *t, const struct df_name *name,
+                              const struct df_open_spec *spec, void *arg);
+
 const struct df_info *df_object_info(const struct df_object *o);
 
 /* The bytes read by read_ahead (from offset 0), borrowed until close. */

@@ -205,6 +205,7 @@ static void store_options(const struct config *c, const struct df_policy *polici
         .reserve_bytes = c->disable_fallocate ? 0 : c->reserve_bytes,
         .reserve_percent = c->disable_fallocate ? 0 : c->reserve_percent,
         .bytes_per_sync = (uint64_t)c->mb_per_sync << 20,
+        .hot_bytes_per_thread = (size_t)c->hot_cache_size / c->worker_count,
         .keep_cache_bytes = (uint64_t)c->keep_cache_size,
         .lock_timeout_ms = 10000,
         .on_existing = unlink_first ? DF_EXISTING_UNLINK : DF_EXISTING_RENAME,

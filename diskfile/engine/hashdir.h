@@ -10,6 +10,7 @@
 #include "diskfile/engine/store.h"
 #include "diskfile/format/select.h"
 #include <limits.h>
+#include <sys/stat.h>
 
 /* Where an object lives. Filled without I/O; paths are absolute. */
 struct object_place {
@@ -42,9 +43,27 @@ size_t policy_path_component(const char *base, unsigned policy_index, char text[
 
 /* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
  * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
+/* What tells whether a file is still the one that was read, unchanged. */
+struct file_identity {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime, ctime;
+};
+
+void file_identity_of(const struct stat *st, struct file_identity *ret);
+bool file_identity_eq(const struct file_identity *a, const struct file_identity *b);
+
+/* Of an object found live, if load_spec.want_identity. */
+struct object_identity {
+    struct file_identity dir, file;
+    bool sole_file; /* nothing else lies in the hash directory */
+};
+
 struct object_state {
     struct df_info info;
     struct metadata merged, data, meta;
+    struct object_identity identity;
     int fd;         /* the data file, open for reading; -1 unless wanted and there */
     char file[256]; /* the data file's name, for hashdir_quarantine() */
 };
@@ -52,6 +71,7 @@ struct object_state {
 struct load_spec {
     struct timestamp now;
     bool open_expired;
+    bool want_identity;
     bool keep_fd; /* leave state->fd open */
 };
 
@@ -62,6 +82,9 @@ struct load_spec {
 int hashdir_load(const struct object_place *p, const struct load_spec *spec,
                  struct object_state *ret_state);
 void object_state_release(struct object_state *s); /* closes fd too */
+
+/* `to` is uninitialised; `from` is as if released afterwards. */
+void object_state_move(struct object_state *to, struct object_state *from);
 
 /* Lists and chooses only. -ENOENT: no such directory. *ret_dirfd: the directory, yours to
  * close; may be NULL. */

@@ -11,6 +11,7 @@
  * in all. While a call runs only it touches what is below "the call's" in struct df_object. */
 #include "diskfile/engine/checksum.h"
 #include "diskfile/engine/hashdir.h"
+#include "diskfile/engine/hot.h"
 #include "diskfile/engine/thread.h"
 
 #include <assert.h>
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DROP_STEP_BYTES (1u << 20) /* of page cache, at a time */
@@ -38,7 +40,8 @@ struct df_object {
     void (*read_done)(void *arg, int res);
     void *arg, *read_arg;
     uint64_t step_ns[O_STEPS];
-    int err; /* of df_open() itself */
+    int err;               /* of df_open() itself */
+    struct hot_entry *hot; /* whose metadata and first bytes these are; or NULL: our own */
 
     /* The call's. */
     struct df_open_spec spec;
@@ -204,7 +207,11 @@ static int open_call(void *arg)
     if (r < 0)
         return r;
     struct load_spec spec = {
-        .now = o->spec.now, .open_expired = o->spec.open_expired, .keep_fd = !o->spec.info_only};
+        .now = o->spec.now,
+        .open_expired = o->spec.open_expired,
+        .want_identity = o->spec.read_ahead > 0,
+        .keep_fd = !o->spec.info_only,
+    };
     r = hashdir_load(&o->place, &spec, &o->state);
     if (r == 0 && o->state.fd >= 0 && o->spec.read_ahead > 0)
         r = read_ahead(o);
@@ -246,7 +253,10 @@ static void object_free(struct df_object *o)
     place_release(&o->place);
     if (o->sum)
         checksum_free(o->sum);
-    free(o->first);
+    if (o->hot)
+        hot_unref(o->hot);
+    else
+        free(o->first);
     free(o);
 }
 
@@ -283,6 +293,26 @@ static void dispose(struct df_object *o)
         object_free(o);
 }
 
+/* The object is from now on the entry's, which outlives whatever the table forgets. */
+static void show_hot(struct df_object *o, struct hot_entry *hot)
+{
+    o->hot = hot;
+    o->state.info = hot->state.info;
+    o->first = hot->body;
+    o->first_len = hot->body_len;
+}
+
+static void keep_hot(struct df_object *o)
+{
+    bool whole = o->spec.read_ahead > 0 && o->first && o->first_len == o->state.info.size;
+    if (!whole || o->spec.drop_cache)
+        return;
+    struct hot_entry *hot =
+        hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, time(NULL));
+    if (hot)
+        show_hot(o, hot);
+}
+
 static void open_done(struct disk_chain *chain)
 {
     struct df_object *o = object_of(chain);
@@ -292,6 +322,8 @@ static void open_done(struct disk_chain *chain)
         dispose(o);
         return;
     }
+    if (res >= 0)
+        keep_hot(o);
     o->opened(o->arg, o, res < 0 ? res : 0);
     if (res < 0)
         dispose(o);
@@ -314,9 +346,8 @@ static const char *step_name(const struct inflight *op)
     return step_names[o->step];
 }
 
-struct df_object *df_open(struct df_thread *t, const struct df_name *name,
-                          const struct df_open_spec *spec,
-                          void (*opened)(void *arg, struct df_object *o, int res), void *arg)
+static struct df_object *object_new(struct df_thread *t, const struct df_name *name,
+                                    const struct df_open_spec *spec, void *arg)
 {
     struct df_object *o = malloc(sizeof(*o));
     if (!o)
@@ -326,10 +357,38 @@ struct df_object *df_open(struct df_thread *t, const struct df_name *name,
     o->state.fd = -1;
     o->thread = t;
     o->spec = *spec;
-    o->opened = opened;
     o->arg = arg;
     inflight_add(t, &o->inflight, arg, step_name);
     o->err = place_init(t->store, name, &o->place);
+    return o;
+}
+
+struct df_object *df_open_hot(struct df_thread *t, const struct df_name *name,
+                              const struct df_open_spec *spec, void *arg)
+{
+    if (spec->drop_cache || hot_is_empty(t->hot))
+        return NULL;
+    struct df_object *o = object_new(t, name, spec, arg);
+    struct hot_entry *hot = o && o->err == 0 ? hot_look(t->hot, &o->place) : NULL;
+    if (hot) {
+        show_hot(o, hot);
+        o->step = O_IDLE;
+        o->opened_ok = true;
+        return o;
+    }
+    if (o)
+        object_free(o);
+    return NULL;
+}
+
+struct df_object *df_open(struct df_thread *t, const struct df_name *name,
+                          const struct df_open_spec *spec,
+                          void (*opened)(void *arg, struct df_object *o, int res), void *arg)
+{
+    struct df_object *o = object_new(t, name, spec, arg);
+    if (!o)
+        return NULL;
+    o->opened = opened;
     if (o->err == 0) {
         o->admitted = disk_device_admit(o->place.device->pool);
         o->err = o->admitted ? 0 : -EBUSY;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quarantine.c -- damaged objects are moved aside, never removed (on-disk-format 14). */
 #include "diskfile/engine/hashdir.h"
+#include "diskfile/engine/quarantine_note.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,17 @@ static bool taken(int r)
     return r == -EEXIST || r == -ENOTEMPTY || r == -ENOTDIR || r == -EISDIR;
 }
 
-static int move_to_quarantine(const struct object_place *p, const char *from)
+/* Without it the object is safe all the same: a disk that is full keeps no note. */
+static void leave_note(const struct object_place *p, const char *from, const char *to,
+                       const char *reason)
+{
+    struct quarantine_note note = {.time = df_now()};
+    snprintf(note.from, sizeof(note.from), "%s", from + p->device_len + 1);
+    snprintf(note.reason, sizeof(note.reason), "%s", reason);
+    (void)quarantine_note_write(to, &note);
+}
+
+static int move_to_quarantine(const struct object_place *p, const char *from, const char *reason)
 {
     char to[PATH_BYTES], uuid[33];
     int n = make_target_directory(p, to);
@@ -66,6 +77,8 @@ static int move_to_quarantine(const struct object_place *p, const char *from)
         snprintf(to + n, sizeof(to) - (size_t)n, "/%s-%s", name, uuid);
         r = move(from, to);
     }
+    if (r == 0)
+        leave_note(p, from, to, reason);
     return r;
 }
 
@@ -91,7 +104,7 @@ static int still_current(const struct object_place *p, const char *file, int fd)
 }
 
 static int quarantine_locked(const struct object_place *p, const char *from, const char *file,
-                             int fd)
+                             int fd, const char *reason)
 {
     int r = file ? still_current(p, file, fd) : 0;
     struct object_place locked_place = *p;
@@ -99,26 +112,27 @@ static int quarantine_locked(const struct object_place *p, const char *from, con
     if (r == 0)
         r = hashdir_invalidate(&locked_place);
     if (r == 0)
-        r = move_to_quarantine(p, from);
+        r = move_to_quarantine(p, from, reason);
     return r == -ENOENT ? -ESTALE : r; /* somebody else was faster */
 }
 
-static int quarantine(const struct object_place *p, const char *from, const char *file, int fd)
+static int quarantine(const struct object_place *p, const char *from, const char *file, int fd,
+                      const char *reason)
 {
     if (p->locked)
-        return quarantine_locked(p, from, file, fd);
+        return quarantine_locked(p, from, file, fd, reason);
     int lock_fd;
     int r = hashdir_lock(p, &lock_fd);
     if (r < 0)
         return r;
-    r = quarantine_locked(p, from, file, fd);
+    r = quarantine_locked(p, from, file, fd, reason);
     close(lock_fd);
     return r;
 }
 
 int hashdir_quarantine(const struct object_place *p, const char *file, int fd, const char *reason)
 {
-    int r = quarantine(p, p->dir, file, fd);
+    int r = quarantine(p, p->dir, file, fd, reason);
     if (r == 0)
         store_event(p->store, DF_EVENT_QUARANTINE, "Quarantined object %s%s%s: %s", p->dir,
                     file ? "/" : "", file ? file : "", reason);
@@ -130,7 +144,7 @@ int hashdir_quarantine_suffix(const struct object_place *p, const char *reason)
     char from[PATH_MAX];
     memcpy(from, p->dir, p->suffix_len);
     from[p->suffix_len] = '\0';
-    int r = quarantine(p, from, NULL, -1);
+    int r = quarantine(p, from, NULL, -1, reason);
     if (r == 0)
         store_event(p->store, DF_EVENT_QUARANTINE, "Quarantined object %s: %s", from, reason);
     return r;

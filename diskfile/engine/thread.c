@@ -3,6 +3,7 @@
 #include "diskfile/engine/thread.h"
 
 #include "diskfile/disk/pool.h"
+#include "diskfile/engine/hot.h"
 #include "diskfile/engine/store.h"
 
 #include <assert.h>
@@ -43,12 +44,16 @@ void inflight_remove(struct inflight *op)
 int df_thread_over(struct df_store *store, struct disk *take_disk, struct df_thread **ret_thread)
 {
     struct df_thread *t = calloc(1, sizeof(*t));
-    if (!t) {
+    struct hot_table *hot = hot_new(store->options.hot_bytes_per_thread);
+    if (!t || !hot) {
+        free(t);
+        hot_free(hot);
         take_disk->free(take_disk);
         return -ENOMEM;
     }
     t->store = store;
     t->disk = take_disk;
+    t->hot = hot;
     t->inflight.prev = t->inflight.next = &t->inflight;
     t->due_end = &t->due;
     *ret_thread = t;
@@ -72,6 +77,7 @@ void df_thread_close(struct df_thread *t)
         return;
     assert(t->inflight.next == &t->inflight && !t->due);
     t->disk->free(t->disk);
+    hot_free(t->hot);
     free(t);
 }
 

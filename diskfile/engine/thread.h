@@ -20,7 +20,8 @@ struct df_thread {
     struct df_store *store;
     struct disk *disk;
     struct inflight inflight; /* head of a ring */
-    struct df_upload *due;    /* to be advanced by the next flush */
+    struct hot_table *hot;
+    struct df_upload *due; /* to be advanced by the next flush */
     struct df_upload **due_end;
 };
 

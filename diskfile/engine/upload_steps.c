@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -119,6 +120,12 @@ static int name_tmp(struct df_upload *u)
     return 0;
 }
 
+/* The sweep of temporary names passes over locked files: they have a living writer. */
+static int lock_tmp(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
 static int open_named_call(void *arg)
 {
     struct df_upload *u = arg;
@@ -129,7 +136,7 @@ static int open_named_call(void *arg)
     if (u->fd < 0)
         return -errno;
     u->tmp_named = true;
-    return 0;
+    return lock_tmp(u->fd);
 }
 
 static bool has_tmpfile(const struct df_upload *u)
@@ -373,7 +380,8 @@ static enum upload_state link_done(struct df_upload *u, int res)
 static int name_tmp_call(void *arg)
 {
     struct df_upload *u = arg;
-    return u->tmp_named ? 0 : name_tmp(u);
+    int r = name_tmp(u);
+    return r < 0 ? r : lock_tmp(u->fd);
 }
 
 /* Ours gets a private name and is renamed over: at no moment is there neither. */

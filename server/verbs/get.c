@@ -295,6 +295,9 @@ void get_start(struct request *r, const struct target *target)
     spec.read_ahead = read_ahead_of(g);
     spec.info_only = is_head(r);
     spec.drop_cache = drops_cache(g);
-    if (!df_open(r->loop->disk, &g->target.name, &spec, on_opened, g))
+    struct df_object *hot = df_open_hot(r->loop->disk, &g->target.name, &spec, g);
+    if (hot)
+        on_opened(g, hot, 0);
+    else if (!df_open(r->loop->disk, &g->target.name, &spec, on_opened, g))
         answer_status(r, 500);
 }
