@@ -34,6 +34,12 @@ struct object_place {
 int place_init(struct df_store *store, const struct df_name *name, struct object_place *ret);
 void place_release(struct object_place *p);
 
+/* The same for a hash directory that somebody found, whatever it is called: object_name is NULL,
+ * so load it by_directory. -ENAMETOOLONG. */
+int place_of_directory(struct df_store *store, struct store_device *device,
+                       const struct df_policy *policy, struct slice partition, struct slice suffix,
+                       struct slice name, struct object_place *ret);
+
 /* "objects" or "objects-1": how a policy's directories are called. Returns the length. */
 size_t policy_path_component(const char *base, unsigned policy_index, char text[24]);
 
@@ -73,6 +79,17 @@ struct load_spec {
     bool open_expired;
     bool want_identity;
     bool keep_fd; /* leave state->fd open */
+    /* What only an auditor wants: */
+    bool by_directory; /* the place has no object's name: that of the metadata must hash to the
+                        * directory's (a missing one: -EINVAL) */
+    bool add_checksum; /* to metadata from before there were checksums */
+    /* Instead of hashdir_quarantine(), with its results; 0 need not mean "moved". `file` and
+     * `fd` as there. */
+    int (*damaged)(void *arg, const struct object_place *p, const char *file, int fd,
+                   const char *reason);
+    void *damaged_arg;
+    struct selection *ret_selection; /* what was listed, yours to release after 0 (count 0: there
+                                      * is no directory, or it is empty); or NULL */
 };
 
 /* Lists, chooses, opens, reads metadata, merges, checks (on-disk-format 8, in that order);
@@ -130,6 +147,9 @@ int hashdir_quarantine_suffix(const struct object_place *p, const char *reason);
 
 /* -EBADMSG: none, or corrupt (quarantine), with the reason in words. -ENOTSUP, -EIO. */
 int xattr_read_metadata(int fd, struct metadata *ret, char reason[REASON_MAX]);
+
+/* Gives a file from before there were checksums its own. 0 also when it has one. */
+int xattr_add_checksum(int fd);
 
 #define XATTR_METADATA    "user.swift.metadata"
 #define XATTR_CHECKSUM    "user.swift.metadata_checksum"

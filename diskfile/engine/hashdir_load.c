@@ -42,6 +42,21 @@ static struct file_policy file_policy_of(const struct df_policy *policy)
     };
 }
 
+/* A directory, a symbolic link, a FIFO: whatever it is called, it is no part of an object. */
+static bool is_no_file(const struct dirent64 *entry)
+{
+    return entry->d_type != DT_REG && entry->d_type != DT_UNKNOWN;
+}
+
+/* "." and ".." were not added. */
+static void disown(struct select_entry *last, const char *name)
+{
+    if (strcmp(last->name, name) != 0)
+        return;
+    last->file = (struct file_name){.kind = FILE_UNEXPECTED, .fragment = FILE_NO_FRAGMENT};
+    last->verdict = VERDICT_FOREIGN;
+}
+
 /* By getdents64: opendir() would allocate 32 KiB for the one or two names there are. */
 static int list(int dirfd, const struct file_policy *policy, struct selection *s)
 {
@@ -55,6 +70,8 @@ static int list(int dirfd, const struct file_policy *policy, struct selection *s
             int r = select_add(s, slice_of(entry->d_name), policy);
             if (r < 0)
                 return r;
+            if (is_no_file(entry) && s->count > 0)
+                disown(&s->entries[s->count - 1], entry->d_name);
             at += entry->d_reclen;
         }
     }
@@ -94,7 +111,9 @@ static void state_init(struct object_state *s)
 
 static int put_away(struct loading *l, const char *file, int fd, const char *reason)
 {
-    int r = hashdir_quarantine(l->place, file, fd, reason);
+    const struct load_spec *spec = l->spec;
+    int r = spec->damaged ? spec->damaged(spec->damaged_arg, l->place, file, fd, reason)
+                          : hashdir_quarantine(l->place, file, fd, reason);
     if (r == -ESTALE)
         return LOAD_AGAIN;
     if (r < 0)
@@ -150,7 +169,7 @@ static int read_file(struct loading *l, int chosen, struct metadata *ret, int *r
 {
     char reason[REASON_MAX];
     const char *name = entry_of(l, chosen)->name;
-    int fd = openat(l->dirfd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(l->dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         int error = -errno;
         if (error == -ENOENT)
@@ -160,6 +179,8 @@ static int read_file(struct loading *l, int chosen, struct metadata *ret, int *r
         return error;
     }
     int r = xattr_read_metadata(fd, ret, reason);
+    if (r == 0 && l->spec->add_checksum)
+        (void)xattr_add_checksum(fd); /* a read-only disk can be audited too */
     if (r == 0) {
         *ret_fd = fd;
         return 0;
@@ -227,8 +248,40 @@ static int load_meta(struct loading *l)
     return r;
 }
 
+/* Account, container and object, parted by the first two slashes. */
+static bool hashes_to(const struct object_place *p, struct slice name)
+{
+    struct slice part[3] = {{name.at, 0}};
+    struct object_hash hash;
+    const char *end = name.at + name.len, *at = name.at;
+    while (at < end && *at == '/')
+        at++;
+    for (int i = 0; i < 3; i++) {
+        const char *slash = i < 2 ? memchr(at, '/', (size_t)(end - at)) : end;
+        if (!slash)
+            return false;
+        part[i] = (struct slice){at, (size_t)(slash - at)};
+        at = slash + (slash < end);
+    }
+    hash_path(&p->store->options.hash_key, part[0], part[1], part[2], &hash);
+    return strcmp(hash.hex, p->dir + p->suffix_len + 1) == 0;
+}
+
+static int check_name_by_directory(struct loading *l)
+{
+    const struct slice *name = metadata_get(l->state->info.metadata, "name");
+    if (!name)
+        return -EINVAL;
+    if (!hashes_to(l->place, *name))
+        return damaged(l, l->state->file, l->state->fd,
+                       "Hash of name in metadata does not match directory name");
+    return 0;
+}
+
 static int check_name(struct loading *l)
 {
+    if (l->spec->by_directory)
+        return check_name_by_directory(l);
     const struct slice *name = metadata_get(l->state->info.metadata, "name");
     if (!name)
         return damaged(l, l->state->file, l->state->fd, "missing name metadata");
@@ -354,7 +407,10 @@ static int load_once(struct loading *l)
         r = load_data(l);
     else if (l->chosen.tombstone >= 0)
         r = load_tombstone(l);
-    select_release(&l->chosen);
+    if (r == 0 && l->spec->ret_selection)
+        *l->spec->ret_selection = l->chosen;
+    else
+        select_release(&l->chosen);
     close(l->dirfd);
     return r;
 }
@@ -364,6 +420,8 @@ int hashdir_load(const struct object_place *p, const struct load_spec *spec,
 {
     struct loading l = {.place = p, .spec = spec, .state = ret_state, .dirfd = -1};
     int r = LOAD_AGAIN;
+    if (spec->ret_selection)
+        select_init(spec->ret_selection);
     for (int attempt = 0; r == LOAD_AGAIN && attempt < LOAD_ATTEMPTS_MAX; attempt++) {
         state_init(ret_state);
         r = load_once(&l);

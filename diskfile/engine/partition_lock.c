@@ -99,7 +99,7 @@ static int append_suffix(const struct object_place *p)
     if (fd < 0)
         return fd;
     char line[4];
-    memcpy(line, hash_suffix(&p->hash), 3);
+    memcpy(line, p->dir + p->suffix_len - 3, 3);
     line[3] = '\n';
     ssize_t n = write(fd, line, sizeof(line));
     int r = n == (ssize_t)sizeof(line) ? 0 : n < 0 ? -errno : -EIO;

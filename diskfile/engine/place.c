@@ -35,7 +35,8 @@ static bool add(struct object_place *p, unsigned *len, const char *text, size_t 
     return true;
 }
 
-static int fill_path(struct object_place *p, struct slice partition)
+static int fill_path(struct object_place *p, struct slice partition, struct slice suffix,
+                     struct slice name)
 {
     char objects[24];
     size_t objects_len = policy_path_component("objects", p->policy->index, objects);
@@ -49,9 +50,9 @@ static int fill_path(struct object_place *p, struct slice partition)
     p->objects_len = len;
     fits = fits && add(p, &len, partition.at, partition.len);
     p->partition_len = len;
-    fits = fits && add(p, &len, hash_suffix(&p->hash), 3);
+    fits = fits && add(p, &len, suffix.at, suffix.len);
     p->suffix_len = len;
-    fits = fits && add(p, &len, p->hash.hex, HASH_HEX_LEN);
+    fits = fits && add(p, &len, name.at, name.len);
     p->dir_len = len;
     return fits ? 0 : -ENAMETOOLONG;
 }
@@ -70,10 +71,26 @@ int place_init(struct df_store *store, const struct df_name *name, struct object
     if (r < 0)
         return r;
     hash_path(&store->options.hash_key, name->account, name->container, name->object, &ret->hash);
-    r = fill_path(ret, name->partition);
+    r = fill_path(ret, name->partition, (struct slice){hash_suffix(&ret->hash), 3},
+                  (struct slice){ret->hash.hex, HASH_HEX_LEN});
     if (r < 0)
         return r;
     return join_name(name, ret);
+}
+
+int place_of_directory(struct df_store *store, struct store_device *device,
+                       const struct df_policy *policy, struct slice partition, struct slice suffix,
+                       struct slice name, struct object_place *ret)
+{
+    ret->store = store;
+    ret->device = device;
+    ret->policy = policy;
+    ret->object_name = NULL;
+    ret->object_name_len = 0;
+    ret->locked = false;
+    memset(&ret->hash, 0, sizeof(ret->hash));
+    memcpy(ret->hash.hex, name.at, name.len < HASH_HEX_LEN ? name.len : HASH_HEX_LEN);
+    return fill_path(ret, partition, suffix, name);
 }
 
 void place_release(struct object_place *p)

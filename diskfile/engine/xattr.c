@@ -128,6 +128,26 @@ static int read_pickle(int fd, struct pickle *p, char reason[REASON_MAX])
                 found);
 }
 
+int xattr_add_checksum(int fd)
+{
+    char hex[CHECKSUM_HEX_LEN + 2];
+    if (fgetxattr(fd, XATTR_CHECKSUM, hex, sizeof(hex)) >= 0 || errno != ENODATA)
+        return 0; /* there is one, or reading has told of the error already */
+    struct pickle p;
+    p.grown = NULL;
+    p.len = 0;
+    p.room = sizeof(p.first);
+    int r = read_chunk(fd, 0, &p);
+    if (r == 0)
+        r = read_rest(fd, &p);
+    if (r == 0)
+        r = checksum_of(bytes_of(&p), p.len, hex);
+    if (r == 0 && fsetxattr(fd, XATTR_CHECKSUM, hex, CHECKSUM_HEX_LEN, XATTR_CREATE) < 0)
+        r = errno == EEXIST ? 0 : -errno;
+    free(p.grown);
+    return r;
+}
+
 int xattr_read_metadata(int fd, struct metadata *ret, char reason[REASON_MAX])
 {
     struct pickle p;
