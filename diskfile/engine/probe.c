@@ -139,7 +139,7 @@ int probe_directory(const char *path, struct probe *ret_probe)
     int fd = open_probe_file(path, &found.no_tmpfile);
     if (fd < 0)
         return fd;
-    struct stat st;
+    struct stat st = {0};
     int r = fsetxattr(fd, "user.objsrv.probe", "1", 1, 0) < 0 ? -errno : 0;
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
