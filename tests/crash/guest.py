@@ -5,7 +5,9 @@
     for report in guest.go(runs): ...       one per run, as soon as its log is complete
 
 Each run has a disk of its own: a small file system and, behind it, room for acknowledgements.
-What happened to the disk lies in report.run.log (writelog.py reads it).
+What happened to the disk lies in guest.log_file(run) (writelog.py reads it). QEMU writes it down;
+with exact=True the guest's dm-log-writes does, on a second disk: then a write that ends while a
+flush is under way does not count as durable.
 """
 import collections
 import lzma
@@ -14,8 +16,10 @@ import shutil
 import subprocess
 
 ACK_BYTES = 4 << 20
+EXACT_LOG_BYTES = 1 << 30       # sparse
 FS_BYTES = {'ext4': 128 << 20, 'xfs': 320 << 20}
 QEMU = 'qemu-system-x86_64'
+DMSETUP = '/usr/sbin/dmsetup'
 TIMEOUT_S = 300
 
 Run = collections.namedtuple('Run', 'name fs engine on_existing control load threads operations')
@@ -89,7 +93,7 @@ class Cpio:
 
 def libraries(program):
     """Absolute paths of the shared libraries that a program loads, its loader included."""
-    out = subprocess.run(['ldd', program], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(['ldd', program], check=False, capture_output=True, text=True).stdout
     return {word for line in out.splitlines() for word in line.split() if word.startswith('/')}
 
 
@@ -107,13 +111,16 @@ def empty_disk(fs, path):
 
 
 class Guest:
-    def __init__(self, directory, kernel_dir, programs, options):
+    def __init__(self, directory, kernel_dir, programs, options, exact=False):
         """programs: {name in the guest: path here}; options: of QEMU (accelerator, ...)."""
+        self.exact = exact
         self.directory, self.kernel_dir, self.options = directory, kernel_dir, options
         self.kernel = os.path.join(directory, 'vmlinux')
         with open(self.kernel, 'wb') as f:
             f.write(vmlinux(os.path.join(kernel_dir, 'vmlinuz')))
-        self.programs = programs
+        self.programs = dict(programs)
+        if exact:
+            self.programs['bin/dmsetup'] = DMSETUP
         for fs in FS_BYTES:
             empty_disk(fs, self.base_image(fs))
 
@@ -132,20 +139,26 @@ class Guest:
         cpio.copy('bin/busybox', shutil.which('busybox'))
         for name, program in self.programs.items():
             cpio.copy(name, program)
-        for library in sorted(set().union(*(libraries(p) for n, p in self.programs.items()
-                                            if n.startswith('objsrv')))):
+        for library in sorted(set().union(*map(libraries, self.programs.values()))):
             cpio.copy(library[1:], library)
         order = self._modules(cpio)
         cpio.file('modules/order', '\n'.join(order).encode() + b'\n')
         cpio.file('swift.conf', SWIFT_CONF)
         cpio.file('etc/passwd', PASSWD)
         cpio.file('etc/group', GROUP)
-        lines = [' '.join(map(str, (r.name, f'/dev/vd{chr(97 + i)}', r.fs, r.engine, r.on_existing,
+        lines = [' '.join(map(str, (r.name, *self._disks(i), r.fs, r.engine, r.on_existing,
                                     r.control or '-', r.load, r.threads, r.operations,
                                     FS_BYTES[r.fs]))) for i, r in enumerate(runs)]
         cpio.file('runs', '\n'.join(lines).encode() + b'\n')
         with open(path, 'wb') as f:
             f.write(cpio.bytes())
+
+    def _disks(self, i):
+        """Of run i: its disk, and the one for the log or '-'."""
+        letters = 'abcdefghijklmnopqrstuvwxyz'
+        if self.exact:
+            return f'/dev/vd{letters[2 * i]}', f'/dev/vd{letters[2 * i + 1]}'
+        return f'/dev/vd{letters[i]}', '-'
 
     def _modules(self, cpio):
         """Packs the modules; names in an order in which each finds what it needs."""
@@ -157,7 +170,7 @@ class Guest:
                 cpio.file(f'modules/{file}', data)
                 at = data.index(b'depends=') + len(b'depends=')
                 text = data[at:data.index(b'\0', at)].decode()
-                needs[file[:-3]] = [n for n in text.replace('-', '_').split(',') if n]
+                needs[file[:-3]] = [n for n in text.split(',') if n]
         order = []
 
         def load(name):
@@ -176,13 +189,23 @@ class Guest:
         for i, run in enumerate(runs):
             image = os.path.join(self.directory, f'{run.name}.img')
             subprocess.run(['cp', '--sparse=always', self.base_image(run.fs), image], check=True)
-            with open(self.log_file(run), 'wb'):
-                pass
-            command += ['-blockdev', f'driver=file,filename={image},node-name=f{i}',
-                        '-blockdev', f'driver=file,filename={self.log_file(run)},node-name=l{i}',
-                        '-blockdev', f'driver=blklogwrites,file=f{i},log=l{i},node-name=d{i}',
-                        '-device', f'virtio-blk-pci,drive=d{i},write-cache=on']
+            command += self._drives(i, image, self.log_file(run))
         return command
+
+    def _drives(self, i, image, log):
+        """QEMU's options for the disk or disks of run i."""
+        with open(log, 'wb') as f:
+            f.truncate(EXACT_LOG_BYTES if self.exact else 0)
+
+        def file(node, path):
+            return ['-blockdev', f'driver=file,filename={path},node-name={node}{i}']
+
+        def disk(node):
+            return ['-device', f'virtio-blk-pci,drive={node}{i},write-cache=on']
+        if self.exact:
+            return [*file('f', image), *file('l', log), *disk('f'), *disk('l')]
+        return [*file('f', image), *file('l', log), '-blockdev',
+                f'driver=blklogwrites,file=f{i},log=l{i},node-name=d{i}', *disk('d')]
 
     def go(self, name, runs):
         """Boots, runs them all, yields a Report for each; `name` tells several guests apart."""

@@ -111,9 +111,14 @@ class Builder:
         return path
 
     def _last_flush(self, at):
-        """How many entries a flush has made durable before entry `at`."""
+        """How many entries a flush has made durable before entry `at`: the data that comes with
+        the flush itself is durable only if it has FUA."""
         n = bisect.bisect_left(self.log.flushes, at)
-        return self.log.flushes[n - 1] + 1 if n else 0
+        if n == 0:
+            return 0
+        flush = self.log.flushes[n - 1]
+        e = self.log.entries[flush]
+        return flush if e.length and not e.flags & FUA else flush + 1
 
     def _kept(self, base, cut):
         rest = self.log.entries[base:cut.at]
