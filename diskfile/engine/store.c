@@ -195,9 +195,7 @@ static bool has_stub(const char *path)
     return stat(stub, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub.
- * *ret_st: the directory's, if there is one. */
-static bool is_mounted(const char *path, struct stat *ret_st)
+bool store_is_mounted(const char *path, struct stat *ret_st)
 {
     char parent[PATH_MAX + 16];
     struct stat up;
@@ -215,7 +213,7 @@ static bool is_mounted(const char *path, struct stat *ret_st)
 static bool is_usable(struct df_store *store, const struct store_device *d, struct stat *ret_st)
 {
     if (store->options.mount_check && !store->own->identity)
-        return is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
+        return store_is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
     if (store->own->identity && identity_check(store->own->identity, d->index) < 0)
         return false;
     return stat(d->path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);

@@ -13,6 +13,7 @@
 
 #include "diskfile/disk/pool.h"
 #include "diskfile/diskfile.h"
+#include <sys/stat.h>
 
 enum commit_form {
     COMMIT_SHORT, /* data to the device, link, fsync(file): ext4 and XFS (design decision 4) */
@@ -52,6 +53,10 @@ int store_device(struct df_store *store, struct slice name, struct store_device 
  * without user xattrs). A probe that fails otherwise (read-only, full, ...) decides nothing:
  * reading may work, and a write finds out by itself. */
 int store_device_check(struct df_store *store, struct store_device *device);
+
+/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub file
+ * .ismount. *ret_st: the directory's, if there is one. Blocking. */
+bool store_is_mounted(const char *path, struct stat *ret_st);
 
 const struct df_policy *store_policy(const struct df_store *store, unsigned index); /* or NULL */
 
