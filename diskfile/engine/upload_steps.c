@@ -72,6 +72,8 @@ static int look_call(void *arg)
 {
     struct df_upload *u = arg;
     int r = store_device_check(u->place.store, u->place.device);
+    if (r == 0)
+        r = store_write_check(u->place.store, u->place.device);
     if (r == 0 && u->calls.judge)
         r = judge_existing(u);
     if (r == 0)
