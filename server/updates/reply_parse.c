@@ -118,11 +118,19 @@ bool reply_parse_eof(struct reply_parse *p)
     return p->whole;
 }
 
+static struct slice without_blanks_behind(const struct kept_value *value)
+{
+    size_t len = value->len;
+    while (len > 0 && (value->at[len - 1] == ' ' || value->at[len - 1] == '\t'))
+        len--;
+    return (struct slice){value->at, len};
+}
+
 struct client_reply reply_parsed(const struct reply_parse *p)
 {
     struct slice values[VALUES];
     for (unsigned i = 0; i < VALUES; i++)
-        values[i] = (struct slice){p->values[i].at, p->values[i].len};
+        values[i] = without_blanks_behind(&p->values[i]);
     return (struct client_reply){.status = p->parser.status_code,
                                  .location = values[VALUE_LOCATION],
                                  .redirect_timestamp = values[VALUE_TIMESTAMP],

@@ -11,7 +11,9 @@ from harness import containers, tree
 
 EMPTY_MD5 = 'd41d8cd98f00b204e9800998ecf8427e'
 BODY_MD5 = '781e5e245d69b566979b86e28d23f2c7'      # of b'0123456789'
-TIMES = {'container_update_timeout': 0.4, 'conn_timeout': 0.5, 'node_timeout': 1.2}
+# Far enough from each other for a machine that has other things to do.
+WAIT_S, NODE_S = 0.8, 2.4
+TIMES = {'container_update_timeout': WAIT_S, 'conn_timeout': 0.5, 'node_timeout': NODE_S}
 
 
 class UpdateCase(SwiftCase):
@@ -163,9 +165,13 @@ class Container(UpdateCase):
     def test_192_cu_two_hosts_parallel(self):
         other = containers.Fake()
         self.addCleanup(other.stop)
-        self.fake.answers, other.answers = [containers.slow(0.3)], [containers.slow(0.3)]
-        took = self.timed_put(10, **self.told(self.fake, other))
-        self.assertLess(took, 0.55)
+        both = threading.Barrier(2)     # nobody answers before both were asked
+
+        def answer(c, stop):
+            both.wait(WAIT_S)
+            return containers.status(201)(c, stop)
+        self.fake.answers, other.answers = [answer], [answer]
+        self.put(10, **self.told(self.fake, other))
         self.assertEqual(self.one_request().path, f'/cd0/77{self.acco}')
         self.assertEqual(self.one_request(other).path, f'/cd1/77{self.acco}')
         self.assertEqual(self.pendings(), {})
@@ -179,16 +185,16 @@ class Container(UpdateCase):
 
     def test_194_cu_slow(self):
         """Slower than container_update_timeout, faster than node_timeout."""
-        self.fake.answers = [containers.slow(0.8)]
+        self.fake.answers = [containers.slow(2 * WAIT_S)]
         took = self.timed_put(10, **self.told())
-        self.assertGreater(took, 0.35)
-        self.assertLess(took, 0.75)
-        self.assertFalse(wait_until(self.pendings, 1.2))    # longer than all of it
+        self.assertGreater(took, 0.9 * WAIT_S)
+        self.assertLess(took, 1.9 * WAIT_S)
+        self.assertFalse(wait_until(self.pendings, NODE_S))    # longer than all of it
 
     def test_195_cu_too_slow(self):
-        self.fake.answers = [containers.slow(2.5)]
+        self.fake.answers = [containers.slow(2 * NODE_S)]
         took = self.timed_put(10, **self.told())
-        self.assertLess(took, 0.75)
+        self.assertLess(took, 0.9 * NODE_S)
         self.assertEqual(self.pendings(), {})
         self.wait_pendings()
 
@@ -263,7 +269,7 @@ class Container(UpdateCase):
 class Broken(UpdateCase):
     """Container servers that do what they should not."""
 
-    def fails(self, answer, n=10, took_below=0.4, cause=None):
+    def fails(self, answer, n=10, took_below=WAIT_S):
         self.fake.answers = [answer]
         took = self.timed_put(n, **self.told())
         self.assertLess(took, took_below)
@@ -290,7 +296,7 @@ class Broken(UpdateCase):
             c, stop) and False)
 
     def test_hang(self):
-        self.fails(containers.hang, took_below=0.75)
+        self.fails(containers.hang, took_below=0.9 * NODE_S)
 
     def test_body_never_ends(self):
         self.fake.answers = [lambda c, stop: containers.raw(
@@ -319,7 +325,7 @@ class Broken(UpdateCase):
 
     def test_nobody_listens(self):
         self.fake.stop()
-        self.assertLess(self.timed_put(10, **self.told()), 0.4)
+        self.assertLess(self.timed_put(10, **self.told()), WAIT_S)
         self.wait_pendings()
 
     def test_backlog_full(self):
@@ -341,6 +347,8 @@ class Broken(UpdateCase):
     def test_no_address(self):
         for n, host in enumerate(('nonsense', ':6201', '127.0.0.1:', '127.0.0.1:port',
                                   '127.0.0.1:99999', '[::1:6201', 'no-such-host.invalid:6201')):
+            if self.is_oracle and ':' not in host:
+                continue        # 2.30.1 answers 500 although the object is stored
             with self.subTest(host):
                 self.put(n + 1, **self.told(X_Container_Host=host))
                 self.assertTrue(wait_until(lambda n=n: containers.pending_name(
@@ -362,11 +370,12 @@ class Broken(UpdateCase):
 
     def test_disk_that_takes_no_pending(self):
         """Said in the log; the object is stored all the same."""
+        if self.is_oracle:
+            self.skipTest('2.30.1 answers 500 although the object is stored')
         name = containers.pending_name(self.acco, self.t(10))
         os.makedirs(os.path.join(self.server.device, 'async_pending', name))
         self.put(10, X_Container_Partition='77')
-        if not self.is_oracle:
-            self.assertIn('is lost: cannot write async_pending', self.server.log())
+        self.assertIn('is lost: cannot write async_pending', self.server.log())
         os.rmdir(os.path.join(self.server.device, 'async_pending', name))
 
 
@@ -512,10 +521,10 @@ class Queue(UpdateCase):
     def test_201_queue_before_containers(self):
         other = containers.Fake()
         self.addCleanup(other.stop)
-        self.fake.answers = [containers.slow(0.6)]
+        self.fake.answers = [containers.slow(1.5 * WAIT_S)]
         took = self.timed_put(10, **self.told(other), **{
             k: v for k, v in self.queue_told().items() if k != 'X_Trans_Id'})
-        self.assertGreater(took, 0.55)      # waited for, longer than container_update_timeout
+        self.assertGreater(took, 1.4 * WAIT_S)      # waited for, longer than container_update_timeout
         self.assertEqual((len(self.fake.requests), len(other.requests)), (1, 1))
 
     def test_201_two_hosts_one_after_the_other(self):
