@@ -16,6 +16,8 @@ struct update_sending {
     struct update_target target;
     char *bytes;
     size_t len;
+    struct slice container_path; /* to be saved with */
+    struct update_sending *next; /* that waits to be saved */
 };
 
 struct updates {
@@ -98,10 +100,18 @@ static void log_lost(const struct update *up, int err)
              (int)up->trans_id.len, up->trans_id.at);
 }
 
+static void save_first(struct update *up);
+
 static void on_saved(void *arg, int res)
 {
     struct update_sending *s = arg;
-    struct updates *u = s->update->owner;
+    struct update *up = s->update;
+    struct updates *u = up->owner;
+    up->saves = s->next;
+    up->is_saved = res == 0;
+    up->saved_path = s->container_path;
+    if (up->saves)
+        save_first(up);
     if (res == 0) {
         u->counts.pending++;
     } else {
@@ -124,18 +134,36 @@ static struct timestamp time_of(const struct update *up)
     return up->timestamp;
 }
 
-static void save(struct update_sending *s, struct slice container_path)
+/* They all have one file: one after the other, and the last one's path is what stays. */
+static void save_first(struct update *up)
 {
-    struct update *up = s->update;
+    struct update_sending *s = up->saves;
     const struct pending_update pending = {.op = slice_of(up->op),
                                            .account = up->account,
                                            .container = up->container,
                                            .object = up->object,
                                            .headers = &up->headers,
-                                           .container_path = container_path};
+                                           .container_path = s->container_path};
     if (!df_pending_write(up->owner->loop->disk, up->device, up->policy, time_of(up), &pending,
                           on_saved, s))
         on_saved(s, -ENOMEM);
+}
+
+static void save(struct update_sending *s, struct slice container_path)
+{
+    struct update *up = s->update;
+    struct update_sending **end = &up->saves;
+    s->container_path = container_path;
+    if (!up->saves && up->is_saved && slice_eq(up->saved_path, container_path)) {
+        up->owner->counts.pending++;
+        sending_over(s);
+        return;
+    }
+    while (*end)
+        end = &(*end)->next;
+    *end = s;
+    if (up->saves == s)
+        save_first(up);
 }
 
 /* ---- the reply ---- */

@@ -57,6 +57,9 @@ struct update {
     struct update *prev, *next;
     struct update_sending *sendings;
     unsigned open, started;
+    struct update_sending *saves; /* the first is being written, the others wait */
+    bool is_saved;                /* with ... */
+    struct slice saved_path;
     void (*settled)(void *arg);
     void *arg;
     uv_timer_t wait;
