@@ -179,6 +179,16 @@ static size_t cost_of(const struct object_state *s, const struct object_place *p
     return cost;
 }
 
+static void make_room(struct hot_table *h, size_t cost)
+{
+    struct hot_entry *oldest = h->by_use.newer;
+    while (oldest != &h->by_use && h->used + cost > h->limit) {
+        struct hot_entry *next = oldest->newer;
+        forget(h, oldest);
+        oldest = next;
+    }
+}
+
 struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
                            struct object_state *take_state, char *take_body, size_t body_len,
                            time_t now_s)
@@ -189,6 +199,7 @@ struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
     struct hot_entry *old = find(h, p);
     if (old)
         forget(h, old);
+    make_room(h, cost);
     struct hot_entry *e = calloc(1, sizeof(*e));
     char *dir = strdup(p->dir);
     if (!e || !dir) {
@@ -205,8 +216,6 @@ struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
     e->body_len = body_len;
     e->cost = cost;
     e->refs = 2;
-    while (h->used + cost > h->limit)
-        forget(h, h->by_use.newer);
     struct hot_entry **bucket = bucket_of(h, &e->hash);
     e->chain = *bucket;
     *bucket = e;
