@@ -12,6 +12,7 @@
 
 struct conn;
 struct metrics;
+struct offload;
 
 struct loop {
     unsigned index;
@@ -19,7 +20,9 @@ struct loop {
     struct df_store *store;
     struct df_thread *disk;
     uv_loop_t uv;
-    char date[32];      /* IMF-fixdate of this second: loop_date() */
+    char date[32];           /* IMF-fixdate of this second: loop_date() */
+    struct metrics *metrics; /* this loop's; may be NULL */
+    struct offload *offload;
     struct conn *conns; /* all open connections */
     unsigned conn_count;
     bool stopping;

@@ -9,6 +9,7 @@
  * other stored headers kept unless sent again, and the server gives the time: a judge that runs
  * again under the lock and finds another version answers -ESTALE, and all is done again. */
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
@@ -244,6 +245,7 @@ static void on_finished(void *arg, int res)
     struct request *r = p->request;
     df_upload_times(p->upload, p->times, sizeof p->times);
     r->times = p->times;
+    df_upload_each_step(p->upload, metrics_step, r->loop->metrics);
     turn_give(&p->turn);
     p->upload = NULL;
     if (res == 0 && !p->target.plain) {
