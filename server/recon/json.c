@@ -89,8 +89,6 @@ static void put_unit(struct json *j, unsigned unit)
         print(j, "\\%c", letters[at - escaped]);
     else if (unit >= 0x20 && unit < 0x7f)
         put(j, &(char){(char)unit}, 1);
-    else if (unit == 0x7f)
-        put(j, "\x7f", 1);
     else
         print(j, "\\u%04x", unit);
 }

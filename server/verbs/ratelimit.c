@@ -7,6 +7,7 @@
 #include "server/node/ini.h"
 #include "server/node/log.h"
 #include "server/offload.h"
+#include "server/verbs/bucket.h"
 #include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -151,19 +152,6 @@ static void reload_if_due(struct loop *l, int64_t now_ns)
 }
 
 /* ---- buckets ---- */
-
-bool bucket_take(struct bucket *b, double rate, double buffer_s, int64_t now_ns)
-{
-    if (rate <= 0)
-        return true;
-    int64_t buffer_ns = (int64_t)(buffer_s * NS_PER_S);
-    if (now_ns - b->running_ns > buffer_ns)
-        b->running_ns = now_ns - buffer_ns; /* a burst after idling, but no more */
-    if (now_ns < b->running_ns)
-        return false;
-    b->running_ns += (int64_t)(NS_PER_S / rate);
-    return true;
-}
 
 struct device_buckets {
     char name[64];

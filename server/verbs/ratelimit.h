@@ -21,14 +21,4 @@ int ratelimit_open(const struct config *c, char *problem, size_t problem_len);
 bool ratelimit_allows(struct request *r); /* takes one from the buckets */
 void ratelimit_answer(struct request *r); /* 529 */
 
-/* ---- one bucket; for tests too ---- */
-
-/* A clock that runs ahead by 1/rate with each request taken, and may lag behind now by at most
- * the buffer: what was not used for longer is lost. */
-struct bucket {
-    int64_t running_ns;
-};
-
-bool bucket_take(struct bucket *b, double rate, double buffer_s, int64_t now_ns);
-
 #endif
