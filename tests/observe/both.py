@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two servers over the same directories: objsrv and Debian's, side by side."""
+"""Two servers side by side, objsrv and Debian's: each with devices of its own, or both over the same."""
 import os
 import socket
 
@@ -29,18 +29,20 @@ class BothCase(suite.Case):
     own_server = False
     oracle_too = False
 
-    def pair(self, conf=None, ours=None, theirs=None, **kw):
+    def pair(self, conf=None, ours=None, theirs=None, shared=False, **kw):
         """(objsrv, Swift) with the same configuration but for `ours` and `theirs`."""
         if not servers.have_oracle():
             self.skipTest('no python3-swift here')
         root = os.path.join(self.root, self._testMethodName)
+        if os.path.exists(root):
+            root += f'.{len(os.listdir(self.root))}'
         found = []
         for kind, extra in ((self.kind, ours), ('swift', theirs)):
             merged = {}
             for part in (conf or {}, extra or {}):
                 for section, options in part.items():
                     merged.setdefault(section, {}).update(options)
-            server = servers.make(kind, root, conf=merged, **kw)
+            server = servers.make(kind, root if shared else os.path.join(root, kind), conf=merged, **kw)
             if kind != 'swift':
                 server.swift_conf = '/etc/swift/swift.conf'
             self.addCleanup(server.stop)

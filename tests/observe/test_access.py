@@ -71,7 +71,7 @@ class Access(BothCase):
         for number, template in enumerate(TEMPLATES):
             options = {'log_format': template + ' {referer}' if template else None,
                        'log_anonymization_method': ('md5', 'SHA256')[number % 2],
-                       'log_anonymization_salt': ('', 's\xe4lt')[number % 2] if number != 1 else ''}
+                       'log_anonymization_salt': ('', 'salt')[number % 2] if number != 1 else ''}
             self.sockets = []
             self.end = ' END'
             self.start_pair(**{k: v for k, v in options.items() if v is not None})

@@ -67,7 +67,7 @@ def shape(body):
 class Recon(BothCase):
     def setUp(self):
         super().setUp()
-        self.servers = self.pair(devices=('sda1', 'sdb1', 'sd c'))
+        self.servers = self.pair(shared=True, devices=('sda1', 'sdb1', 'sd c'))
         self.root_dir = self.servers[0].root
         os.makedirs(os.path.join(self.root_dir, 'recon'), exist_ok=True)
 
