@@ -273,6 +273,13 @@ size_t df_upload_times(const struct df_upload *u, char *text, size_t len);
 
 size_t df_object_times(const struct df_object *o, char *text, size_t len);
 
+/* The same as numbers: one call for each step that took time. `name` is static text. */
+void df_upload_each_step(const struct df_upload *u,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg);
+void df_object_each_step(const struct df_object *o,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg);
+uint64_t df_upload_write_ns(const struct df_upload *u); /* of these, writing the bytes */
+
 /* One call per operation in flight on this thread: what it is, its step, its age. */
 void df_thread_each_inflight(struct df_thread *t,
                              void (*each)(void *arg, void *owner, const char *step,

@@ -7,8 +7,10 @@
  * what is still in flight on the disk ends -> the disk's share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
+#include "server/metrics/metrics.h"
 #include "server/node/log.h"
 #include "server/updates/update.h"
+#include "server/offload.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -121,6 +123,8 @@ static void accept_some(struct loop *l, int listen_fd, unsigned most)
         }
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int res = fd >= 0 ? conn_open(l->own->conns, fd) : -errno;
+        if (res == 0)
+            metric_add(l->metrics, METRIC_connections_opened, 1);
         if (res < 0 && is_exhausted(-res))
             pause_accepting(l, res);
         if (res < 0 && (is_exhausted(-res) || res == -EAGAIN))
@@ -177,6 +181,7 @@ static void close_handles(struct loop *l)
     p->closing = true;
     conns_close(p->conns);
     updates_close(l->updates);
+    offload_close(l->offload);
     uv_close((uv_handle_t *)&p->wake, NULL);
     uv_close((uv_handle_t *)&p->disk_ready, NULL);
     uv_close((uv_handle_t *)&p->before_block, NULL);
@@ -199,6 +204,7 @@ static void on_updates_idle(struct loop *l)
 static void on_conn_freed(struct loop *l)
 {
     struct loop_private *p = l->own;
+    metric_add(l->metrics, METRIC_connections_closed, 1);
     if (l->stopping && is_empty(l))
         close_handles(l);
     else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
@@ -330,7 +336,8 @@ static int open_loop(struct loop *l)
     if (res < 0)
         return res;
     p->conns = conns_new(l, on_conn_freed);
-    if (p->conns == NULL)
+    l->offload = offload_new(&l->uv);
+    if (p->conns == NULL || l->offload == NULL)
         return -ENOMEM;
     (void)uv_async_init(&l->uv, &p->wake, on_wake); /* its pipe is the loop's already */
     (void)uv_prepare_init(&l->uv, &p->before_block);
@@ -437,6 +444,7 @@ int loop_start(unsigned index, const struct config *config, struct df_store *sto
         l->index = index;
         l->config = config;
         l->store = store;
+        l->metrics = metrics_of(index);
         res = start_thread(l);
     }
     if (res < 0) {

@@ -13,6 +13,7 @@
 struct conn;
 struct metrics;
 struct updates;
+struct offload;
 
 struct loop {
     unsigned index;
@@ -21,7 +22,9 @@ struct loop {
     struct df_thread *disk;
     struct updates *updates; /* to container servers */
     uv_loop_t uv;
-    char date[32];      /* IMF-fixdate of this second: loop_date() */
+    char date[32];           /* IMF-fixdate of this second: loop_date() */
+    struct metrics *metrics; /* this loop's; may be NULL */
+    struct offload *offload;
     struct conn *conns; /* all open connections */
     unsigned conn_count;
     bool stopping;

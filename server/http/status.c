@@ -34,6 +34,7 @@ static const struct {
     {503, "Service Unavailable", "The server is currently unavailable. Please try again at a later time."},
     {505, "HTTP Version Not Supported", NULL},
     {507, "Insufficient Storage", "There was not enough space to save the resource. Drive: %s"},
+    {529, "Too Many Backend Requests", "The server is incapable of performing the requested operation due to too many requests. Slow down."},
 };
 
 static const struct {

@@ -7,6 +7,7 @@
 #include "server/loop.h"
 #include "server/updates/queue_row.h"
 #include "server/updates/tell.h"
+#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
@@ -162,6 +163,7 @@ static void on_finished(void *arg, int res)
     struct request *r = d->request;
     df_upload_times(d->upload, d->times, sizeof d->times);
     r->times = d->times;
+    df_upload_each_step(d->upload, metrics_step, r->loop->metrics);
     turn_give(&d->turn);
     if (res == -ESTALE && ++d->tries < STALE_TRIES) {
         delete_start(d);

@@ -11,6 +11,7 @@
 #include "server/loop.h"
 #include "server/updates/queue_row.h"
 #include "server/updates/tell.h"
+#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
@@ -283,6 +284,7 @@ static void on_finished(void *arg, int res)
     struct request *r = p->request;
     df_upload_times(p->upload, p->times, sizeof p->times);
     r->times = p->times;
+    df_upload_each_step(p->upload, metrics_step, r->loop->metrics);
     turn_give(&p->turn);
     p->upload = NULL;
     if (res == 0 && !p->target.plain) {

@@ -34,6 +34,7 @@ static int judge(struct upload *up, const struct df_info *info)
 
 static void refused(struct request *r, struct upload *up)
 {
+    r->untimed = true;
     reply_begin(r, up->verdict);
     if (up->verdict == 409)
         reply_timestamp(r, "X-Backend-Timestamp", up->seen);
