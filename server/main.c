@@ -379,6 +379,18 @@ static void log_unknown(const struct config *c)
         log_line(LOG_LEVEL_INFO, "%s: options without effect:%s", c->file, text);
 }
 
+/* swift-init reads what a server says until that ends, so under Swift's name nothing is kept open
+ * for a log that goes to stderr for want of a better place. Children have it from us already. */
+static bool must_close_stdio(const struct server *s)
+{
+    if (!log_is_stderr())
+        return true;
+    if (s->verbose || !program_is_swifts(&s->program) || s->control >= 0)
+        return false;
+    fputs("objsrv: no syslog at log_address: nothing is logged; \"verbose\" logs here\n", stderr);
+    return true;
+}
+
 static void say_ready(struct server *s)
 {
     log_start(s);
@@ -388,7 +400,7 @@ static void say_ready(struct server *s)
     if (res < 0)
         log_line(LOG_LEVEL_WARNING, "%s: %s", s->control >= 0 ? "reload" : "NOTIFY_SOCKET",
                  strerror(-res));
-    if (!log_is_stderr() && (res = process_close_stdio()) < 0)
+    if (must_close_stdio(s) && (res = process_close_stdio()) < 0)
         log_line(LOG_LEVEL_WARNING, "/dev/null: %s", strerror(-res));
 }
 
@@ -454,6 +466,7 @@ int main(int argc, char **argv)
         release(&s);
         return res;
     }
+    s.verbose = a.verbose;
     if (a.verbose)
         log_force_stderr();
     if (res == 0)

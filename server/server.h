@@ -25,6 +25,7 @@ struct server {
     struct df_store *store;
     struct loop **loops;
     unsigned loop_count;
+    bool verbose; /* the log goes to stderr because somebody wants that */
     char problem[PROBLEM_MAX];
 };
 

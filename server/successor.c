@@ -44,6 +44,12 @@ void program_spell_out(const struct program *p)
     (void)execv(p->path, p->argv); /* not possible: then we serve without it */
 }
 
+bool program_is_swifts(const struct program *p)
+{
+    const char *slash = strrchr(p->argv[0], '/');
+    return strcmp(slash != NULL ? slash + 1 : p->argv[0], SWIFT_NAME) == 0;
+}
+
 /* ---- the environment ---- */
 
 static bool is_ours(const char *variable)

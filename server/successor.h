@@ -11,6 +11,7 @@
 #define OBJSRV_SUCCESSOR_H
 
 #include "server/node/inherit.h"
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct program {
@@ -27,6 +28,9 @@ void program_release(struct program *p);
  * program on PATH need not say where. If we have that name without a path, starts us again with
  * one, in this very process; returns if not. Before anything is open. */
 void program_spell_out(const struct program *p);
+
+/* Started as swift-object-server? */
+bool program_is_swifts(const struct program *p);
 
 /* Lends the estate; one INHERIT_CONTROL is in it. 0 and the process id, or -errno. */
 int successor_start(const struct program *p, const struct inheritance *estate, pid_t *ret_pid);
