@@ -5,6 +5,7 @@
  *   -> fsync of the directories
  *
  * One blocking call on a thread of the device's pool. */
+#include "diskfile/engine/directory.h"
 #include "diskfile/engine/hashdir.h"
 #include "diskfile/engine/thread.h"
 
@@ -75,16 +76,6 @@ static int write_all(int fd, const char *at, size_t len)
     return 0;
 }
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 /* The updater removes a directory that it has emptied: between mkdir and rename, too. */
 static int publish(const struct paths *paths)
 {
@@ -101,10 +92,10 @@ static int publish(const struct paths *paths)
 
 static int sync_directories(const struct pending *p, const struct paths *paths)
 {
-    int r = sync_directory(paths->suffix_dir);
+    int r = directory_sync(paths->suffix_dir);
     if (r == 0)
-        r = sync_directory(paths->pending_dir);
-    return r == 0 ? sync_directory(p->device->path) : r;
+        r = directory_sync(paths->pending_dir);
+    return r == 0 ? directory_sync(p->device->path) : r;
 }
 
 static int write_file(const struct pending *p, const struct paths *paths)

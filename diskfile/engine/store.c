@@ -428,7 +428,7 @@ static int choose_engine(struct df_store *store)
     }
     char reason[128] = "";
     const struct store_device *d = first_with_tmpfile(store);
-    int r = disk_uring_selftest(d ? d->path : "/tmp", reason);
+    int r = disk_uring_selftest(d ? d->path : NULL, reason);
     if (r < 0 && store->options.engine == DF_ENGINE_URING)
         return refuse(store, r,
                       "io_engine = uring does not work here (%s): allow io_uring, or configure "

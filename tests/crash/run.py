@@ -18,6 +18,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
@@ -36,6 +37,8 @@ QEMU_OPTIONS = '-accel tcg,thread=multi -cpu max -smp 2 -m 512'
 FILE_SYSTEMS = ('ext4', 'xfs')
 STATES = 150
 STATES_PER_TASK = 500
+# Who looks for a free loop device opens ours too, for a moment.
+LOOP_TIMEOUT_S = 20
 
 # What may be found, and in how many states at most: a test that does not see it is blind.
 CONTROLS = {'no-sync': ('lost', 1), 'no-confirm': ('lost', 10), 'dir-only': ('torn', 1),
@@ -82,9 +85,10 @@ class Mounted:
 
     def __exit__(self, *_):
         subprocess.run(['umount', self.where], check=True)
-        left = subprocess.run(['losetup', '-j', self.image], check=True, capture_output=True)
-        if left.stdout:
-            raise RuntimeError(f'{self.image} is still held: its states cannot be trusted')
+        end = time.monotonic() + LOOP_TIMEOUT_S
+        while subprocess.run(['losetup', '-j', self.image], check=True, capture_output=True).stdout:
+            if time.monotonic() > end:
+                raise RuntimeError(f'{self.image} is still held: its states cannot be trusted')
 
 
 def judge(run, base, log_file, cuts, stop_at_first):

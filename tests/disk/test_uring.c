@@ -321,6 +321,7 @@ static void test_missing_opcode_goes_to_the_pool(void **state)
     op->fd = &fd;
     op->name = ".";
     op->flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+    op->mode = 0600;
     op = disk_chain_add(&chain, DISK_FSETXATTR);
     op->fd = &fd;
     op->name = "user.test";

@@ -69,8 +69,12 @@ void orphan_gone(struct worker *w, enum sweep_class c, const char *path)
 {
     bool dry = w->pass->run->dry_run;
     tally_one(dry ? &w->tally->would_sweep[c] : &w->tally->swept[c]);
-    report_found(dry ? FOUND_SWEEPABLE : FOUND_SWEPT, w->device->name, path, "%s",
-                 sweep_class_name(c));
+    /* There may be millions of the first two. */
+    bool plenty = c == SWEEP_EMPTY_HASH || c == SWEEP_EMPTY_SUFFIX;
+    report_found(dry      ? FOUND_SWEEPABLE
+                 : plenty ? FOUND_SWEPT_EMPTY
+                          : FOUND_SWEPT,
+                 w->device->name, path, "%s", sweep_class_name(c));
 }
 
 static void failed(struct worker *w, const char *path, int error, const char *what)

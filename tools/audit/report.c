@@ -80,6 +80,7 @@ static const struct {
     [FOUND_ERROR] = {"error", LOG_LEVEL_ERROR, "ERROR Trying to audit"},
     [FOUND_FOREIGN] = {"foreign", LOG_LEVEL_WARNING, "Unexpected"},
     [FOUND_SWEPT] = {"swept", LOG_LEVEL_INFO, "Removed"},
+    [FOUND_SWEPT_EMPTY] = {"swept", LOG_LEVEL_DEBUG, "Removed"},
     [FOUND_SWEEPABLE] = {"sweepable", LOG_LEVEL_INFO, "Would remove"},
     [FOUND_ASYNC] = {"async_pending", LOG_LEVEL_WARNING, "Pending update"},
     [FOUND_FUSE] = {"fuse", LOG_LEVEL_ERROR, "QUARANTINE FUSE BLOWN on"},
@@ -147,7 +148,7 @@ void report_found(enum finding kind, const char *device, const char *path, const
     va_start(args, format);
     vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    if (kinds[kind].log) {
+    if (kinds[kind].log && log_wants(kinds[kind].level)) {
         const char *what = path ? path : device;
         bool verdict = kind == FOUND_QUARANTINED || kind == FOUND_DAMAGED;
         snprintf(line, sizeof(line), "%s %s%s%s", kinds[kind].log, what, verdict ? " " : ": ",

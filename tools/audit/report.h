@@ -58,7 +58,8 @@ enum finding {
     FOUND_ERROR,
     FOUND_FOREIGN,
     FOUND_SWEPT,
-    FOUND_SWEEPABLE, /* dry run */
+    FOUND_SWEPT_EMPTY, /* an empty directory: logged at DEBUG */
+    FOUND_SWEEPABLE,   /* dry run */
     FOUND_ASYNC,
     FOUND_FUSE,
     FOUND_DEVICE, /* something about a whole device */
