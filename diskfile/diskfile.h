@@ -193,11 +193,12 @@ struct df_upload_calls {
 struct df_upload_spec {
     enum df_upload_kind kind;
     struct timestamp timestamp;
-    int64_t size;         /* expected size, -1 unknown: space check and fallocate */
-    struct timestamp now; /* the clock by which objects have expired */
-    bool open_expired;    /* expired counts as live (replication) */
-    bool recheck;         /* stand-alone: hold the partition's lock from a second look and
-                           * judge() until the name is given, so conditions are atomic */
+    int64_t size;             /* expected size, -1 unknown: space check and fallocate */
+    struct timestamp now;     /* the clock by which objects have expired */
+    bool open_expired;        /* expired counts as live (replication) */
+    bool recheck;             /* stand-alone: hold the partition's lock from a second look and
+                               * judge() until the name is given, so conditions are atomic */
+    unsigned next_part_power; /* 2 to 32: linked into the partition of this power too; 0: not */
     struct timestamp ctype_timestamp; /* DF_UPLOAD_META with a content type of its own */
     bool has_ctype;
 };

@@ -130,6 +130,11 @@ int hashdir_lock(const struct object_place *p, int *ret_fd);
  * unlinks are ignored on purpose: the next visit tries again. */
 int hashdir_clean(const struct object_place *p, struct timestamp now);
 
+/* Links `file` of this place into the partition that the object has at `power` (2 to 32), and
+ * cleans the directory there. If it is there already, the one at power - 1 is cleaned. What goes
+ * wrong is reported as an event: the object is stored all the same. */
+void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power);
+
 /* Removes directories that an upload made and nobody uses, from the hash directory up to
  * existed_len; stops at the first that is not empty. */
 void hashdir_unmake(const struct object_place *p, unsigned existed_len);

@@ -473,6 +473,8 @@ static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
     u->place.locked = false; /* LINK has given it back */
+    if (u->spec.next_part_power > 0)
+        hashdir_link_next_power(&u->place, u->target, u->spec.next_part_power);
     return hashdir_clean(&u->place, df_now());
 }
 

@@ -401,6 +401,7 @@ static void begin(void *arg)
                                   .timestamp = up->timestamp,
                                   .size = b->one_go ? (int64_t)up->received : up->size,
                                   .now = up->timestamp,
+                                  .next_part_power = up->next_part_power,
                                   .recheck = up->form->own_clock};
     b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
     if (!b->upload) {

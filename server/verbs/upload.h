@@ -48,7 +48,8 @@ struct upload {
     bool has_content_md5;
     unsigned char content_md5[MD5_LEN];
     struct conditions conditions;
-    int64_t expiry; /* X-Delete-At in seconds; 0: none */
+    unsigned next_part_power; /* 0: none */
+    int64_t expiry;           /* X-Delete-At in seconds; 0: none */
 
     /* The judge's. */
     int verdict; /* a status, or 0 */
