@@ -68,6 +68,7 @@ struct object_identity {
 
 struct object_state {
     struct df_info info;
+    struct fragment *fragments; /* info.fragments */
     struct metadata merged, data, meta;
     struct object_identity identity;
     int fd;         /* the data file, open for reading; -1 unless wanted and there */
@@ -78,7 +79,8 @@ struct load_spec {
     struct timestamp now;
     bool open_expired;
     bool want_identity;
-    bool keep_fd; /* leave state->fd open */
+    bool keep_fd;                     /* leave state->fd open */
+    const struct fragment_wish *wish; /* erasure coding, or NULL */
     /* What only an auditor wants: */
     bool by_directory; /* the place has no object's name: that of the metadata must hash to the
                         * directory's (a missing one: -EINVAL) */
@@ -129,6 +131,10 @@ int hashdir_lock(const struct object_place *p, int *ret_fd);
 /* Section 6: unlinks what lost, removes the directory if nothing is left. Errors of single
  * unlinks are ignored on purpose: the next visit tries again. */
 int hashdir_clean(const struct object_place *p, struct timestamp now);
+
+/* Erasure coding: has a newer tombstone, or a durable fragment of this time or later, taken the
+ * place of a fragment that is gone? 0, -ENOENT, or what listing said. */
+int hashdir_is_overtaken(const struct object_place *p, struct timestamp ts);
 
 /* Removes directories that an upload made and nobody uses, from the hash directory up to
  * existed_len; stops at the first that is not empty. */

@@ -211,6 +211,7 @@ static int open_call(void *arg)
         .open_expired = o->spec.open_expired,
         .want_identity = o->spec.read_ahead > 0,
         .keep_fd = !o->spec.info_only,
+        .wish = o->spec.wish,
     };
     r = hashdir_load(&o->place, &spec, &o->state);
     if (r == 0 && o->state.fd >= 0 && o->spec.read_ahead > 0)
@@ -305,7 +306,7 @@ static void show_hot(struct df_object *o, struct hot_entry *hot)
 static void keep_hot(struct df_object *o)
 {
     bool whole = o->spec.read_ahead > 0 && o->first && o->first_len == o->state.info.size;
-    if (!whole || o->spec.drop_cache)
+    if (!whole || o->spec.drop_cache || o->spec.wish)
         return;
     struct hot_entry *hot =
         hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, time(NULL));
@@ -366,7 +367,7 @@ static struct df_object *object_new(struct df_thread *t, const struct df_name *n
 struct df_object *df_open_hot(struct df_thread *t, const struct df_name *name,
                               const struct df_open_spec *spec, void *arg)
 {
-    if (spec->drop_cache || hot_is_empty(t->hot))
+    if (spec->drop_cache || spec->wish || hot_is_empty(t->hot))
         return NULL;
     struct df_object *o = object_new(t, name, spec, arg);
     struct hot_entry *hot = o && o->err == 0 ? hot_look(t->hot, &o->place) : NULL;
