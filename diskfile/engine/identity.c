@@ -451,7 +451,7 @@ int identity_open(const char *const *dirs, unsigned count, struct identity **ret
                   char *problem, size_t problem_len)
 {
     if (count == 0 || count > IDENTITY_DIRS_MAX) {
-        snprintf(problem, problem_len, "%u data directories: there may be 1 to %u", count,
+        snprintf(problem, problem_len, "%u data directories: there may be 1 to %d", count,
                  IDENTITY_DIRS_MAX);
         return -EINVAL;
     }
@@ -476,7 +476,7 @@ void identity_close(struct identity *identity)
 {
     if (!identity)
         return;
-    for (unsigned i = 0; i < identity->count; i++) {
+    for (unsigned i = 0; identity->dirs && i < identity->count; i++) {
         if (identity->dirs[i].fd >= 0)
             close(identity->dirs[i].fd);
         free(identity->dirs[i].path);

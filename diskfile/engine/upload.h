@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* upload.h -- the inside of a df_upload: its state, its table of steps.
  *
- *   LOOK -> OPEN -> WAIT <-> DATA -> META -> SYNC -> PLACE -> LINK -> CONFIRM -> ... -> CLOSE ->
- * END |      |       |        |       |       |       |  ^     | |       |            ^ |      | |
- * |       |       |       |  `-----' `> REPLACE -> CONFIRM |
- *     `------+-------+--------+-------+-------+-------+----------+-------+------------'
- *                                                     error; abort: up to LINK
+ *   LOOK -> OPEN -> WAIT <-> DATA
+ *                    |
+ *                   META -> SYNC -> PLACE <-> LINK --> CONFIRM -> ... -> CLOSE -> END
+ *                                     ^        |          ^
+ *                                     `---- REPLACE ------'
+ *   an error: from anywhere to CLOSE; an abort: from anywhere before LINK
  *
  * and where the dots are:
  *
@@ -21,7 +22,9 @@
  * I5  At most one chain in flight per upload; finished() comes with none.
  * I6  The suffix is in hashes.invalid before LINK (Swift mode).
  * I7  No directory is made before PLACE: who hangs up during the body leaves nothing.
- * I8  An erasure-coded fragment gets its durable name (DURABLE) only after CONFIRM has
+ * I8  After a write that the disk failed no upload begins on the device before a probe has
+ *     shown that it takes writes again (store_write_check()).
+ * I9  An erasure-coded fragment gets its durable name (DURABLE) only after CONFIRM has
  *     succeeded under its pending one and, with spec.hold, the caller has said so; and
  *     finished(0) comes only after SETTLE has made that name survive a power cut.
  *

@@ -436,7 +436,7 @@ static void find_here(struct loading *l, const char *file)
     char *path = NULL, *cwd = file[0] == '/' ? NULL : start_memory(getcwd(NULL, 0));
     if (asprintf(&path, "%s%s%s", cwd != NULL ? cwd : "", cwd != NULL ? "/" : "", file) < 0)
         path = NULL;
-    l->here = start_memory(path);
+    l->here = path = start_memory(path);
     free(cwd);
     ini_set_default(l->ini, "__file__", path);
     char *slash = strrchr(path, '/');

@@ -347,21 +347,23 @@ static void on_began(void *arg)
         read_body(up);
 }
 
+/* A failure of ours ends the upload with -ECANCELED; whatever else the disk says came first. */
 static void answer(struct upload *up, int res)
 {
     struct upload_body *b = up->body;
     struct request *r = b->request;
+    int failure = res == -ECANCELED ? b->failure : 0;
     if (res == 0)
         up->form->created(r, up);
     else if (up->verdict)
         up->form->refused(r, up);
-    else if (b->failure == 422 && up->target.plain)
+    else if (failure == 422 && up->target.plain)
         answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
-    else if (b->failure && b->failure_text) {
-        reply_begin(r, b->failure);
+    else if (failure && b->failure_text) {
+        reply_begin(r, failure);
         answer_with_text(r, b->failure_text, "text/html; charset=UTF-8");
-    } else if (b->failure)
-        answer_status(r, b->failure);
+    } else if (failure)
+        answer_status(r, failure);
     else if (res == -ESTALE)
         answer_plain(r, 409,
                      "another version of this key was stored at the same time: nothing was "
@@ -385,7 +387,9 @@ static void on_finished(void *arg, int res)
     b->upload = NULL;
     b->committed = b->held = false;
     turn_give(&b->turn);
-    if (res == 0 && up->mime && !upload_mime_is_over(up->mime)) {
+    if (res == 0 && up->mime && b->failure) {
+        res = -ECANCELED; /* durable, but the rest of the body did not come */
+    } else if (res == 0 && up->mime && !upload_mime_is_over(up->mime)) {
         b->waiting = true;
         return;
     }

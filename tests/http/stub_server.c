@@ -435,13 +435,13 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int fd = listen_on(atoi(argv[1]));
-    struct loop *l;
+    struct loop *l = NULL;
     int res = loop_start(0, &c, NULL, &fd, 1, &l);
     if (res < 0) {
         fprintf(stderr, "loop_start: %s\n", strerror(-res));
         return 1;
     }
-    struct sockaddr_in bound;
+    struct sockaddr_in bound = {0};
     socklen_t bound_len = sizeof(bound);
     (void)getsockname(fd, (struct sockaddr *)&bound, &bound_len);
     printf("ready %u\n", ntohs(bound.sin_port));
