@@ -59,10 +59,22 @@ static int add_footer(struct arena *a, struct slice key, const json_t *value, st
     if (!title)
         return -ENOMEM;
     metadata_title_key(name, title);
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] == '_') /* only a header's name loses it */
+            title[i] = '_';
     f->items[f->count].name = (struct slice){title, name.len};
     res = value_of(a, value, &f->items[f->count].value);
     f->count += res == 0;
     return res;
+}
+
+/* To Swift whatever Python calls false is no footers. */
+static bool is_nothing(const json_t *json)
+{
+    return json_is_null(json) || json_is_false(json) ||
+           (json_is_number(json) && json_number_value(json) == 0) ||
+           (json_is_string(json) && json_string_length(json) == 0) ||
+           (json_is_array(json) && json_array_size(json) == 0);
 }
 
 int footers_parse(struct arena *a, struct slice text, struct footers *ret)
@@ -70,7 +82,7 @@ int footers_parse(struct arena *a, struct slice text, struct footers *ret)
     json_t *json = load(text);
     if (!json)
         return -EINVAL;
-    int res = json_is_object(json) ? 0 : -EBADMSG;
+    int res = json_is_object(json) || is_nothing(json) ? 0 : -EBADMSG;
     *ret = (struct footers){0};
     if (res == 0)
         ret->items = arena_alloc(a, (json_object_size(json) + 1) * sizeof *ret->items);
@@ -101,6 +113,10 @@ struct slice footer_value(const struct footers *f, const char *name)
 int fragment_index_parse(struct slice text, unsigned count, int *ret)
 {
     int64_t index;
+    while (text.len > 0 && strchr(" \t", text.at[0]))
+        text = (struct slice){text.at + 1, text.len - 1};
+    while (text.len > 0 && strchr(" \t", text.at[text.len - 1]))
+        text.len--;
     if (integer_parse(text, &index) < 0 || index < 0 || index >= count)
         return -EINVAL;
     *ret = (int)index;

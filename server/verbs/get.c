@@ -317,6 +317,10 @@ void get_start(struct request *r, const struct target *target)
     spec.info_only = is_head(r);
     spec.drop_cache = drops_cache(g);
     spec.wish = read_wish(g);
+    if (g->bad_wish) { /* nothing will be read, so nothing is to be found damaged */
+        spec.info_only = true;
+        spec.read_ahead = 0;
+    }
     struct df_object *hot = df_open_hot(r->loop->disk, &g->target.name, &spec, g);
     if (hot)
         on_opened(g, hot, 0);
