@@ -32,6 +32,7 @@
 #include "diskfile/format/fragments.h"
 #include "diskfile/format/hashpath.h"
 #include "diskfile/format/metadata.h"
+#include "diskfile/format/pending.h"
 #include "diskfile/format/timestamp.h"
 
 /* ---- the store ---- */
@@ -277,6 +278,17 @@ void df_read(struct df_object *o, void *buf, size_t len, uint64_t off,
 /* Also while an operation is in flight: its callback then never comes. */
 void df_object_close(struct df_object *o);
 
+/* ---- updates that wait ---- */
+
+/* Leaves a container update on `device` for Swift's object-updater: durable when done(0) comes.
+ * The file's name is made of the update's account, container and object and of `timestamp`;
+ * one that is there is replaced. Everything is copied: nothing is lent. The device's limit
+ * of requests does not count here, for the request that caused this was admitted. done() comes
+ * once, later; false: no memory, and it never comes. */
+bool df_pending_write(struct df_thread *t, struct slice device, unsigned policy,
+                      struct timestamp timestamp, const struct pending_update *update,
+                      void (*done)(void *arg, int res), void *arg);
+
 /* ---- watching ---- */
 
 /* Time per step of the last upload or open, for the access line: "lookup=0.1 write=..." in
@@ -284,6 +296,13 @@ void df_object_close(struct df_object *o);
 size_t df_upload_times(const struct df_upload *u, char *text, size_t len);
 
 size_t df_object_times(const struct df_object *o, char *text, size_t len);
+
+/* The same as numbers: one call for each step that took time. `name` is static text. */
+void df_upload_each_step(const struct df_upload *u,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg);
+void df_object_each_step(const struct df_object *o,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg);
+uint64_t df_upload_write_ns(const struct df_upload *u); /* of these, writing the bytes */
 
 /* One call per operation in flight on this thread: what it is, its step, its age. */
 void df_thread_each_inflight(struct df_thread *t,

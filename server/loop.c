@@ -2,12 +2,15 @@
 /* loop.c -- see loop.h. The thread: open, run, wind up.
  *
  * Stopping: a message from another thread -> no new connections; those waiting in the backlog are
- * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed
- * -> handles closed -> uv_run() returns -> what is still in flight on the disk ends -> the disk's
- * share is closed -> the thread ends. */
+ * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed,
+ * container servers are told or it is left on the disk -> handles closed -> uv_run() returns ->
+ * what is still in flight on the disk ends -> the disk's share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
+#include "server/metrics/metrics.h"
 #include "server/node/log.h"
+#include "server/updates/update.h"
+#include "server/offload.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -120,6 +123,8 @@ static void accept_some(struct loop *l, int listen_fd, unsigned most)
         }
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int res = fd >= 0 ? conn_open(l->own->conns, fd) : -errno;
+        if (res == 0)
+            metric_add(l->metrics, METRIC_connections_opened, 1);
         if (res < 0 && is_exhausted(-res))
             pause_accepting(l, res);
         if (res < 0 && (is_exhausted(-res) || res == -EAGAIN))
@@ -175,6 +180,8 @@ static void close_handles(struct loop *l)
         return;
     p->closing = true;
     conns_close(p->conns);
+    updates_close(l->updates);
+    offload_close(l->offload);
     uv_close((uv_handle_t *)&p->wake, NULL);
     uv_close((uv_handle_t *)&p->disk_ready, NULL);
     uv_close((uv_handle_t *)&p->before_block, NULL);
@@ -182,10 +189,23 @@ static void close_handles(struct loop *l)
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
 }
 
+/* Clients may be gone while what they caused is still being told to container servers. */
+static bool is_empty(const struct loop *l)
+{
+    return l->conn_count == 0 && updates_idle(l->updates);
+}
+
+static void on_updates_idle(struct loop *l)
+{
+    if (l->stopping && is_empty(l))
+        close_handles(l);
+}
+
 static void on_conn_freed(struct loop *l)
 {
     struct loop_private *p = l->own;
-    if (l->stopping && l->conn_count == 0)
+    metric_add(l->metrics, METRIC_connections_closed, 1);
+    if (l->stopping && is_empty(l))
         close_handles(l);
     else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
         set_accepting(l, true);
@@ -196,6 +216,7 @@ static void on_stop_timeout(uv_timer_t *timer)
     struct loop *l = timer->data;
     log_line(LOG_LEVEL_WARNING, "loop %u: stop_timeout passed, closing %u connections", l->index,
              l->conn_count);
+    updates_stop(l->updates);
     conns_stop(l->own->conns, false);
 }
 
@@ -208,8 +229,10 @@ static void stop(struct loop *l, bool graceful)
         uint64_t wait_ms = (uint64_t)(l->config->stop_timeout * 1000.0);
         (void)uv_timer_start(&p->stop_timer, on_stop_timeout, wait_ms, 0);
     }
+    if (!graceful)
+        updates_stop(l->updates);
     conns_stop(p->conns, graceful);
-    if (l->conn_count == 0)
+    if (is_empty(l))
         close_handles(l);
 }
 
@@ -309,8 +332,12 @@ static int open_loop(struct loop *l)
         res = open_disk(l);
     if (res < 0)
         return res;
+    res = updates_open(l, on_updates_idle, &l->updates);
+    if (res < 0)
+        return res;
     p->conns = conns_new(l, on_conn_freed);
-    if (p->conns == NULL)
+    l->offload = offload_new(&l->uv);
+    if (p->conns == NULL || l->offload == NULL)
         return -ENOMEM;
     (void)uv_async_init(&l->uv, &p->wake, on_wake); /* its pipe is the loop's already */
     (void)uv_prepare_init(&l->uv, &p->before_block);
@@ -379,6 +406,7 @@ static void free_loop(struct loop *l)
         sem_destroy(&l->own->opened);
         if (l->own->conns != NULL)
             conns_free(l->own->conns);
+        updates_free(l->updates);
         free(l->own->listeners);
     }
     free(l->own);
@@ -416,6 +444,7 @@ int loop_start(unsigned index, const struct config *config, struct df_store *sto
         l->index = index;
         l->config = config;
         l->store = store;
+        l->metrics = metrics_of(index);
         res = start_thread(l);
     }
     if (res < 0) {

@@ -12,14 +12,19 @@
 
 struct conn;
 struct metrics;
+struct updates;
+struct offload;
 
 struct loop {
     unsigned index;
     const struct config *config;
     struct df_store *store;
     struct df_thread *disk;
+    struct updates *updates; /* to container servers */
     uv_loop_t uv;
-    char date[32];      /* IMF-fixdate of this second: loop_date() */
+    char date[32];           /* IMF-fixdate of this second: loop_date() */
+    struct metrics *metrics; /* this loop's; may be NULL */
+    struct offload *offload;
     struct conn *conns; /* all open connections */
     unsigned conn_count;
     bool stopping;

@@ -8,10 +8,13 @@
  * ring or thread exists. Whatever goes wrong at start is one line on stderr. */
 #include "diskfile/diskfile.h"
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
+#include "server/metrics/statsd.h"
 #include "server/node/config.h"
 #include "server/node/listen.h"
 #include "server/node/log.h"
 #include "server/node/process.h"
+#include "server/verbs/ratelimit.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -130,6 +133,17 @@ static int open_log(struct server *s)
     return res;
 }
 
+/* A statsd that cannot be found is no reason not to serve. */
+static int open_numbers(struct server *s)
+{
+    const struct config *c = s->config;
+    int res = statsd_open(c);
+    if (res < 0)
+        log_line(LOG_LEVEL_WARNING, "log_statsd_host = %s: %s: nothing is sent to statsd",
+                 c->log_statsd_host, strerror(-res));
+    return c->ratelimit ? ratelimit_open(c, s->problem, sizeof(s->problem)) : 0;
+}
+
 static int open_sockets(struct server *s)
 {
     unsigned count = s->config->worker_count;
@@ -182,6 +196,8 @@ static int set_up_process(struct server *s)
 
 static void on_event(void *arg, enum df_event_kind kind, const char *text)
 {
+    if (kind == DF_EVENT_QUARANTINE)
+        metric_shared_add(METRIC_quarantines);
     log_line(kind == DF_EVENT_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
 }
 
@@ -380,6 +396,7 @@ static void release(struct server *s)
     free(s->loops);
     free(s->fds);
     config_free(s->config);
+    statsd_close();
     log_close();
 }
 
@@ -388,7 +405,7 @@ static void release(struct server *s)
 static int start(struct server *s)
 {
     static int (*const steps[])(struct server *) = {
-        open_log, open_sockets, set_up_process, open_store, start_loops,
+        open_log, open_numbers, open_sockets, set_up_process, open_store, start_loops,
     };
     sigset_t set;
     signals_of_main(&set);

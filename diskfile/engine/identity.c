@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* identity.c -- see identity.h. */
+#include "diskfile/engine/directory.h"
 #include "diskfile/engine/identity_file.h"
 
 #include <dirent.h>
@@ -260,16 +261,6 @@ static int check_set(struct identity *id)
 
 /* ---- the first start ---- */
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 /* The last component of `path`, whose parent exists, durably. */
 static int make_one(char *path)
 {
@@ -277,11 +268,11 @@ static int make_one(char *path)
         return errno == EEXIST ? 0 : -errno;
     char *slash = strrchr(path, '/');
     if (!slash)
-        return sync_directory(".");
+        return directory_sync(".");
     if (slash == path)
-        return sync_directory("/");
+        return directory_sync("/");
     *slash = '\0';
-    int r = sync_directory(path);
+    int r = directory_sync(path);
     *slash = '/';
     return r;
 }

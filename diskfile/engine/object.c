@@ -464,3 +464,11 @@ size_t df_object_times(const struct df_object *o, char *text, size_t len)
                            (double)o->step_ns[O_READ] / 1e6);
     return n < 0 ? 0 : (size_t)n < len ? (size_t)n : len - 1;
 }
+
+void df_object_each_step(const struct df_object *o,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg)
+{
+    for (unsigned s = 0; s < O_STEPS; s++)
+        if (o->step_ns[s] > 0)
+            each(arg, step_names[s], o->step_ns[s]);
+}

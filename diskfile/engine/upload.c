@@ -330,3 +330,16 @@ size_t df_upload_times(const struct df_upload *u, char *text, size_t len)
     }
     return at;
 }
+
+void df_upload_each_step(const struct df_upload *u,
+                         void (*each)(void *arg, const char *name, uint64_t ns), void *arg)
+{
+    for (unsigned s = 0; s < U_END; s++)
+        if (u->step_ns[s] > 0)
+            each(arg, upload_steps[s].name, u->step_ns[s]);
+}
+
+uint64_t df_upload_write_ns(const struct df_upload *u)
+{
+    return u->step_ns[U_DATA];
+}

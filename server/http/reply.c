@@ -4,6 +4,7 @@
  * connection has client_timeout for each bit of progress. */
 #include "server/http/conn_own.h"
 #include "server/http/status.h"
+#include "server/metrics/metrics.h"
 #include "server/node/log.h"
 #include <assert.h>
 #include <errno.h>
@@ -135,7 +136,9 @@ static void finish_head(struct exchange *x, uint64_t content_length)
         put_text(x, "Connection: keep-alive\r\n");
     put_bytes(x, "\r\n", 2);
     x->r.reply_length = (int64_t)content_length;
-    log_access(&x->r);
+    metrics_reply(&x->r);
+    if (!x->r.filtered)
+        log_access(&x->r);
 }
 
 /* ---- bytes to the socket ---- */

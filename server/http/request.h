@@ -94,6 +94,9 @@ struct request {
     int64_t reply_length;   /* Content-Length sent; -1: none */
     const char *times;      /* "lookup=0.1 sync=2.0": shown in the access line, or NULL */
     const char *log_policy; /* text of the policy header, or NULL */
+    struct slice device;    /* whose object it is about, for metrics; or empty */
+    bool filtered;          /* a filter answers: no access line, no metrics */
+    bool untimed;           /* statsd is told no time: Swift's server raised this reply */
 
     /* conn.c's own. */
     unsigned state_bits;

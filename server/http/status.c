@@ -34,6 +34,7 @@ static const struct {
     {503, "Service Unavailable", "The server is currently unavailable. Please try again at a later time."},
     {505, "HTTP Version Not Supported", NULL},
     {507, "Insufficient Storage", "There was not enough space to save the resource. Drive: %s"},
+    {529, "Too Many Backend Requests", "The server is incapable of performing the requested operation due to too many requests. Slow down."},
 };
 
 static const struct {
@@ -41,7 +42,7 @@ static const struct {
 } status_of[] = {
     {-ENOENT, 404},    {-EEXIST, 403},   {-EBADMSG, 422},   {-ECANCELED, 499}, {-ECONNRESET, 499},
     {-ETIMEDOUT, 408}, {-EBUSY, 503},    {-ENOSPC, 507},    {-EDQUOT, 507},    {-ENODEV, 507},
-    {-ENOTSUP, 507},   {-EROFS, 507},    {-EIO, 507},
+    {-ENOTSUP, 507},   {-EROFS, 507},    {-EIO, 507},      {-EMFILE, 503},    {-ENFILE, 503},
 };
 /* clang-format on */
 

@@ -4,11 +4,12 @@
  *   127.0.0.1 - - [20/Nov/2026:10:14:11 +0000] "PUT /sda1/0/a/c/o" 201 - "-" "tx1" "-" 0.0037
  *   "-" 20394 0
  *
- * With log_times the time of each step stands behind it. */
+ * With log_format another line (log_format.h); with log_times the time of each step behind it. */
+#include "server/node/access.h"
 #include "server/http/request.h"
 #include "server/loop.h"
 #include "server/node/config.h"
-#include "server/node/log.h"
+#include "server/node/log_format.h"
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,31 +49,47 @@ static void put_header(struct line *l, struct slice value)
     }
 }
 
-static void put_quoted(struct line *l, struct slice path)
+size_t access_quote(struct slice path, char *text)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "_.-~/";
     static const char hex[] = "0123456789ABCDEF";
-    if (path.len == 0)
-        put(l, '-');
+    size_t len = 0;
     for (size_t i = 0; i < path.len; i++) {
         unsigned char c = (unsigned char)path.at[i];
         if (memchr(plain, c, sizeof(plain) - 1) != NULL) {
-            put(l, (char)c);
+            text[len++] = (char)c;
         } else {
-            put(l, '%');
-            put(l, hex[c >> 4]);
-            put(l, hex[c & 15]);
+            text[len++] = '%';
+            text[len++] = hex[c >> 4];
+            text[len++] = hex[c & 15];
         }
+    }
+    text[len] = '\0';
+    return len;
+}
+
+/* In pieces: a path may be longer than any stack should hold. */
+static void put_quoted(struct line *l, struct slice path)
+{
+    char text[3 * 256 + 1];
+    if (path.len == 0)
+        put(l, '-');
+    while (path.len > 0) {
+        struct slice piece = {path.at, path.len < 256 ? path.len : 256};
+        (void)access_quote(piece, text);
+        put_text(l, text);
+        path.at += piece.len;
+        path.len -= piece.len;
     }
 }
 
-static double seconds_since(uint64_t start_ns)
+static uint64_t ns_since(uint64_t start_ns)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    return now_ns > start_ns ? (double)(now_ns - start_ns) / 1e9 : 0;
+    return now_ns > start_ns ? now_ns - start_ns : 0;
 }
 
 /* No locale: strftime's %b is English. */
@@ -115,19 +132,57 @@ static void put_request(struct line *l, const struct request *r)
     put_header(l, request_header_value(r, "User-Agent"));
 }
 
-static void put_outcome(struct line *l, const struct request *r)
+static void put_outcome(struct line *l, const struct request *r, uint64_t took_ns)
 {
     char text[64];
-    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", seconds_since(r->started_ns), getpid());
+    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", (double)took_ns / 1e9, getpid());
     put_text(l, text);
     if (r->log_policy != NULL && r->log_policy[0] != '\0')
         put_text(l, r->log_policy);
     else
         put_header(l, request_header_value(r, "X-Backend-Storage-Policy-Index"));
-    if (r->loop->config->log_times && r->times != NULL && r->times[0] != '\0') {
-        put(l, ' ');
-        put_text(l, r->times);
-    }
+}
+
+static void put_times(struct line *l, const struct request *r)
+{
+    if (!r->loop->config->log_times || r->times == NULL || r->times[0] == '\0')
+        return;
+    put(l, ' ');
+    put_text(l, r->times);
+}
+
+/* ---- the transaction ---- */
+
+static void put_txn(struct line *l, const struct request *r)
+{
+    struct slice id = request_header_value(r, "X-Trans-Id");
+    struct line as_logged;
+    as_logged.len = 0;
+    if (id.len == 0)
+        return;
+    put_header(&as_logged, id);
+    if (memmem(l->text, l->len, as_logged.text, as_logged.len) != NULL)
+        return;
+    put_text(l, " (txn: ");
+    put_header(l, id);
+    put(l, ')');
+}
+
+static void finish(enum log_level level, struct line *l, const struct request *r)
+{
+    put_txn(l, r);
+    l->text[l->len] = '\0';
+    log_line(level, "%s", l->text);
+}
+
+void log_request(enum log_level level, const struct request *r, const char *text)
+{
+    struct line l;
+    l.len = 0;
+    if (!log_wants(level))
+        return;
+    put_text(&l, text);
+    finish(level, &l, r);
 }
 
 static enum log_level level_of(const struct request *r)
@@ -145,8 +200,13 @@ void log_access(const struct request *r)
         return;
     struct line l;
     l.len = 0;
-    put_request(&l, r);
-    put_outcome(&l, r);
-    l.text[l.len] = '\0';
-    log_line(level, "%s", l.text);
+    uint64_t took_ns = ns_since(r->started_ns);
+    if (log_format_is_set()) {
+        l.len = log_format_line(r, took_ns, l.text, sizeof(l.text) - 1);
+    } else {
+        put_request(&l, r);
+        put_outcome(&l, r, took_ns);
+    }
+    put_times(&l, r);
+    finish(level, &l, r);
 }

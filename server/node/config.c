@@ -5,6 +5,7 @@
  *
  * Stand-alone files need no pipeline and no [app:object-server]; swift.conf is not read. */
 #include "server/node/config.h"
+#include "server/node/log_format.h"
 #include "server/node/option.h"
 #include "server/node/paste.h"
 #include "server/node/startmem.h"
@@ -36,6 +37,7 @@ static const struct {
 } filters[] = {
     {"egg:swift#healthcheck", "healthcheck", offsetof(struct config, healthcheck)},
     {"egg:swift#recon", "recon", offsetof(struct config, recon)},
+    {"egg:swift#backend_ratelimit", "ratelimit", offsetof(struct config, ratelimit)},
 };
 
 struct loading {
@@ -98,12 +100,16 @@ static int read_context(struct loading *l, const struct ini_section *s,
 }
 
 /* Options of the section that nobody knows. They do no harm, but may be slips. */
+/* Swift's older place for it: beats the one in [swift-constraints]. */
+#define OLD_ACCOUNT_PREFIX "auto_create_account_prefix"
+
 static void collect_unknown(struct loading *l, const char *section, const struct paste_context *c,
                             const struct ini_section *s)
 {
     for (unsigned i = 0; i < c->count; i++) {
         const struct paste_item *item = &c->items[i];
-        bool here = item->section == s->name && item->written->line > 0;
+        bool here = item->section == s->name && item->written->line > 0 &&
+                    strcmp(item->name, OLD_ACCOUNT_PREFIX) != 0;
         if (!here || strcmp(item->name, "use") == 0 || option_find(section, item->name) != NULL)
             continue;
         char *text = NULL;
@@ -118,7 +124,8 @@ static void collect_unknown(struct loading *l, const char *section, const struct
 static bool known_anywhere(const char *name)
 {
     return option_find("app", name) != NULL || option_find("healthcheck", name) != NULL ||
-           option_find("recon", name) != NULL;
+           option_find("recon", name) != NULL || option_find("ratelimit", name) != NULL ||
+           strcmp(name, OLD_ACCOUNT_PREFIX) == 0;
 }
 
 static void collect_unknown_defaults(struct loading *l)
@@ -191,7 +198,8 @@ static int read_filter(struct loading *l, const char *name)
     if (res == 0 && i == count)
         res = refuse(l, l->config->file,
                      "[filter:%s] use = %s: this server has no such filter; expected "
-                     "egg:swift#healthcheck or egg:swift#recon, or take %s out of the pipeline",
+                     "egg:swift#healthcheck, egg:swift#recon or egg:swift#backend_ratelimit, or "
+                     "take %s out of the pipeline",
                      name, use != NULL ? use->value : "", name);
     if (res == 0) {
         *(bool *)((char *)l->config + filters[i].flag) = true;
@@ -410,6 +418,18 @@ static int check_mode(struct loading *l)
     return 0;
 }
 
+static int check_log_format(struct loading *l)
+{
+    const struct config *c = l->config;
+    char expected[256];
+    if (!log_digest_known(c->log_anonymization_method))
+        return refuse_value(l, "log_anonymization_method",
+                            "the name of a digest, as md5 or sha256");
+    if (log_format_check(c->log_format, expected, sizeof(expected)) < 0)
+        return refuse_value(l, "log_format", expected);
+    return 0;
+}
+
 static int compute(struct loading *l)
 {
     int res = check_mode(l);
@@ -418,6 +438,8 @@ static int compute(struct loading *l)
                            "0: this server has no listener for each port of the ring yet");
     if (res == 0)
         res = check_words(l);
+    if (res == 0)
+        res = check_log_format(l);
     if (res == 0)
         res = compute_reserve(l);
     if (res == 0)
@@ -445,6 +467,15 @@ static void find_here(struct loading *l, const char *file)
     ini_set_default(l->ini, "here", path);
 }
 
+static void take_old_account_prefix(struct loading *l)
+{
+    const struct paste_item *item = paste_find(&l->app, OLD_ACCOUNT_PREFIX);
+    char expected[160];
+    if (item != NULL)
+        (void)option_set(option_find("constraints", OLD_ACCOUNT_PREFIX), item->value, l->config,
+                         expected, sizeof(expected)); /* any text will do */
+}
+
 static int load(struct loading *l, const char *file, const char *swift_conf)
 {
     struct config *c = l->config;
@@ -469,6 +500,8 @@ static int load(struct loading *l, const char *file, const char *swift_conf)
     if (res == 0 && !c->standalone)
         res = swift_conf_load(c, swift_conf != NULL ? swift_conf : SWIFT_CONF, l->problem,
                               l->problem_len);
+    if (!c->standalone)
+        take_old_account_prefix(l);
     collect_unknown_defaults(l);
     return res;
 }
@@ -481,6 +514,7 @@ int config_load(const char *file, const char *swift_conf, struct config **ret_co
                         .problem = problem,
                         .problem_len = problem_len};
     l.config->file = start_text(slice_of(file));
+    l.config->swift_conf_file = start_text(slice_of(swift_conf != NULL ? swift_conf : SWIFT_CONF));
     l.config->hash_prefix = l.config->hash_suffix = SLICE("");
     set_defaults(l.config);
     find_here(&l, file);
@@ -510,6 +544,7 @@ void config_free(struct config *c)
         free((char *)c->hash_suffix.at);
     text_list_release(&c->unknown);
     free(c->file);
+    free(c->swift_conf_file);
     free(c);
 }
 

@@ -23,13 +23,14 @@ struct config_policy {
 };
 
 /* Types of a row: text (char *), boolean (bool), count (int64_t), bytes (int64_t),
- * seconds (double), list (struct text_list). */
+ * seconds and ratio (double), list (struct text_list). */
 struct config {
 #define OPTION_text(name)                                      char *name;
 #define OPTION_boolean(name)                                   bool name;
 #define OPTION_count(name)                                     int64_t name;
 #define OPTION_bytes(name)                                     int64_t name;
 #define OPTION_seconds(name)                                   double name;
+#define OPTION_ratio(name)                                     double name;
 #define OPTION_list(name)                                      struct text_list name;
 #define OPTION(section, name, type, def, min, max, unit, help) OPTION_##type(name)
 #include "server/node/config.def"
@@ -38,6 +39,7 @@ struct config {
     bool standalone;  /* mode = standalone */
     bool healthcheck; /* the filter is in the pipeline */
     bool recon;
+    bool ratelimit;                 /* backend_ratelimit */
     unsigned worker_count;          /* at least 1 */
     struct config_policy *policies; /* always at least policy 0 */
     unsigned policy_count;
@@ -45,6 +47,7 @@ struct config {
     uint64_t reserve_bytes;
     double reserve_percent;
     char *file;               /* what was loaded, for messages */
+    char *swift_conf_file;    /* of Swift mode */
     struct text_list unknown; /* "section/option" nobody knows; listed by --test-config */
 };
 

@@ -38,6 +38,8 @@ void config_print_help(void)
     print_options("healthcheck", "  ");
     printf("\nOf [filter:recon]:\n");
     print_options("recon", "  ");
+    printf("\nOf [filter:backend_ratelimit]:\n");
+    print_options("ratelimit", "  ");
     printf("\nOf [swift-constraints], in swift.conf (stand-alone: in FILE):\n");
     print_options("constraints", "  ");
 }
@@ -67,6 +69,9 @@ void config_print_sample(void)
     sample_options("healthcheck");
     printf("\n[filter:recon]\nuse = egg:swift#recon\n");
     sample_options("recon");
+    printf("\n# In the pipeline behind recon, if it is to limit anything.\n"
+           "[filter:backend_ratelimit]\nuse = egg:swift#backend_ratelimit\n");
+    sample_options("ratelimit");
     printf(
         "\n# [swift-constraints] stands in swift.conf; in this file in stand-alone mode only.\n");
     sample_options("constraints");

@@ -125,6 +125,15 @@ static int parse_seconds(const struct option_row *row, const char *text, void *f
     return -EINVAL;
 }
 
+static int parse_ratio(const struct option_row *row, const char *text, void *field, char *expected,
+                       size_t expected_len)
+{
+    if (parse_seconds(row, text, field, expected, expected_len) == 0)
+        return 0;
+    snprintf(expected, expected_len, "a number from %g to %.0f", row->min, row->max);
+    return -EINVAL;
+}
+
 /* Commas and newlines part the items; blanks around them do not count, nor do empty items. */
 static int parse_list(const struct option_row *row, const char *text, void *field, char *expected,
                       size_t expected_len)
@@ -153,9 +162,10 @@ static void release_list(void *field)
 static const struct option_type types[] = {
     {"text", parse_text, release_text}, {"boolean", parse_boolean, NULL},
     {"count", parse_count, NULL},       {"bytes", parse_bytes, NULL},
-    {"seconds", parse_seconds, NULL},   {"list", parse_list, release_list},
+    {"seconds", parse_seconds, NULL},   {"ratio", parse_ratio, NULL},
+    {"list", parse_list, release_list},
 };
-enum { TYPE_text, TYPE_boolean, TYPE_count, TYPE_bytes, TYPE_seconds, TYPE_list };
+enum { TYPE_text, TYPE_boolean, TYPE_count, TYPE_bytes, TYPE_seconds, TYPE_ratio, TYPE_list };
 
 static const struct option_row rows[] = {
 #define OPTION(section, name, type, def, min, max, unit, help)                                     \

@@ -18,7 +18,7 @@ struct option_type {
 };
 
 struct option_row {
-    const char *section; /* "app", "healthcheck", "recon", "constraints" */
+    const char *section; /* "app", "healthcheck", "recon", "ratelimit", "constraints" */
     const char *name;
     const struct option_type *type;
     size_t offset; /* in struct config */

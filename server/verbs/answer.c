@@ -44,6 +44,7 @@ void answer_status(struct request *r, int status)
 
 void answer_refusal(struct request *r, const struct refusal *why)
 {
+    r->untimed = !why->timed;
     if (!why->text) {
         answer_status(r, why->status);
     } else if (is_plain(r)) {
@@ -69,7 +70,8 @@ static void answer_errno_plain(struct request *r, int err, int status)
         what = "another object has the same hash as this key: choose another key";
         break;
     case 503:
-        what = "the disk has too many requests waiting: try again later";
+        what = err == -EBUSY ? "the disk has too many requests waiting: try again later"
+                             : "the server has too many files open: try again later";
         break;
     case 507:
         what = err == -ENOSPC || err == -EDQUOT ? "there is not enough space for this object"
@@ -81,9 +83,16 @@ static void answer_errno_plain(struct request *r, int err, int status)
     answer_plain(r, status, what);
 }
 
+/* What leaves Swift's handler as an exception has no time in statsd (http-api 20.3). */
+static bool is_raised(const struct request *r, int err, int status)
+{
+    return status == 403 || status == 500 || (err == -ENODEV && slice_eq(r->method, SLICE("PUT")));
+}
+
 void answer_errno(struct request *r, int err, struct slice device)
 {
     int status = status_of_disk(err);
+    r->untimed = is_raised(r, err, status);
     if (is_plain(r)) {
         answer_errno_plain(r, err, status);
         return;

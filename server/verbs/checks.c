@@ -125,8 +125,11 @@ bool check_post_expiry(const struct request *r, struct timestamp now, struct sli
         return true;
     if (integer_parse(*ret_text, &seconds) < 0)
         return refuse(ret_why, 400, "Non-integer X-Delete-At");
-    if (seconds != 0 && seconds_against(clamped_time(seconds), now) < 0)
-        return refuse(ret_why, 400, "X-Delete-At in past");
+    if (seconds != 0 && seconds_against(clamped_time(seconds), now) < 0) {
+        (void)refuse(ret_why, 400, "X-Delete-At in past");
+        ret_why->timed = true;
+        return false;
+    }
     return true;
 }
 

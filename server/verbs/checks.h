@@ -15,6 +15,7 @@ struct refusal {
     int status;
     const char *text; /* NULL: the default body of the status */
     bool html;        /* text/html instead of text/plain */
+    bool timed;       /* statsd is told its time: Swift returns this reply, it does not raise it */
 };
 
 /* X-Timestamp; absent is an error unless `optional`, when it is `fallback`. */

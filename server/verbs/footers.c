@@ -62,7 +62,7 @@ static int add_footer(struct arena *a, struct slice key, const json_t *value, st
     for (size_t i = 0; i < name.len; i++)
         if (name.at[i] == '_') /* only a header's name loses it */
             title[i] = '_';
-    f->items[f->count].name = (struct slice){title, name.len};
+    f->items[f->count].key = (struct slice){title, name.len};
     res = value_of(a, value, &f->items[f->count].value);
     f->count += res == 0;
     return res;
@@ -103,7 +103,7 @@ struct slice footer_value(const struct footers *f, const char *name)
 {
     struct slice found = {"", 0};
     for (unsigned i = 0; i < f->count; i++)
-        if (slice_eq_nocase(f->items[i].name, slice_of(name)))
+        if (slice_eq_nocase(f->items[i].key, slice_of(name)))
             found = f->items[i].value;
     return found;
 }

@@ -13,7 +13,7 @@
 #include "server/http/request.h"
 
 struct footers {
-    struct header *items; /* names in Swift's spelling of keys, but "Etag" */
+    struct metadata_item *items; /* keys in Swift's spelling of keys, but "Etag" */
     unsigned count;
 };
 

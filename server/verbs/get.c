@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* get.c -- GET and HEAD, both modes (http-api 9 to 11). */
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/comma_list.h"
 #include "server/verbs/footers.h"
@@ -31,6 +32,7 @@ struct get {
 static void close_and(struct get *g, void (*answer)(struct request *r))
 {
     struct request *r = g->request;
+    df_object_each_step(g->object, metrics_step, r->loop->metrics);
     df_object_close(g->object);
     answer(r);
 }
@@ -84,6 +86,7 @@ static void answer_absent(struct get *g)
     struct request *r = g->request;
     struct df_info info = *df_object_info(g->object);
     struct validators v = {.found = false};
+    df_object_each_step(g->object, metrics_step, r->loop->metrics);
     df_object_close(g->object);
     if (g->target.plain) {
         answer_missing(r);

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* router.c -- from a request's head to the verb that answers it (http-api 2). */
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
+#include "server/recon/recon.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/path.h"
+#include "server/verbs/ratelimit.h"
 #include "server/verbs/target.h"
 #include "server/verbs/unsupported.h"
 #include "server/verbs/verbs.h"
+#include <stdlib.h>
 #include <unistd.h>
+
+/* ---- filters: no access line, no numbers of theirs ---- */
 
 static void answer_healthcheck(struct request *r)
 {
@@ -15,6 +21,49 @@ static void answer_healthcheck(struct request *r)
     bool disabled = path && path[0] && access(path, F_OK) == 0;
     reply_text(r, disabled ? 503 : 200, disabled ? "DISABLED BY FILE" : "OK");
     request_done(r);
+}
+
+static void answer_metrics(struct request *r)
+{
+    struct metrics_text t = metrics_expose();
+    if (t.text == NULL) {
+        answer_status(r, 500);
+        return;
+    }
+    reply_begin(r, 200);
+    reply_header(r, "Content-Type", SLICE("text/plain; version=0.0.4; charset=utf-8"));
+    reply_send(r, t.text, t.len);
+    free(t.text);
+    request_done(r);
+}
+
+/* No object has such a path: in a cluster it has five parts, stand-alone two. */
+static bool asks_metrics(const struct request *r)
+{
+    return r->loop->config->metrics && slice_eq(r->path, SLICE("/metrics")) &&
+           (slice_eq(r->method, SLICE("GET")) || is_head(r));
+}
+
+static bool asks_recon(const struct request *r)
+{
+    static const char prefix[] = "/recon/";
+    size_t len = sizeof(prefix) - 1;
+    return r->loop->config->recon && r->path.len >= len && memcmp(r->path.at, prefix, len) == 0;
+}
+
+typedef void (*answerer)(struct request *r);
+
+/* The filter that answers this request, or NULL: none does. */
+static answerer filter_of(struct request *r)
+{
+    const struct config *c = r->loop->config;
+    if ((c->healthcheck || c->standalone) && slice_eq(r->path, SLICE("/healthcheck")))
+        return answer_healthcheck;
+    if (asks_metrics(r))
+        return answer_metrics;
+    if (asks_recon(r))
+        return recon_answer;
+    return c->ratelimit && !ratelimit_allows(r) ? ratelimit_answer : NULL;
 }
 
 /* ---- Swift's URLs ---- */
@@ -102,25 +151,31 @@ static void object_dispatch(struct request *r, unsigned method)
     if (!find_policy(r, &policy, &why) || !find_target(r, policy, &target, &why))
         answer_refusal(r, &why);
     else if (memchr(target.name.device.at, 0, target.name.device.len)) {
+        r->untimed = slice_eq(r->method, SLICE("PUT"));
         reply_default_device(r, 507, target.name.device);
         request_done(r);
-    } else
+    } else {
+        r->device = target.name.device;
         methods[method].start(r, &target);
+    }
+}
+
+static void answer_unknown_method(struct request *r)
+{
+    r->untimed = true;
+    answer_status(r, 405);
 }
 
 static void swift_dispatch(struct request *r)
 {
     unsigned method = find_method(r);
-    if (r->loop->config->recon && has_prefix(r->path, SLICE("/recon/")))
-        answer_unsupported(r, "/recon");
-    else if (!utf8_valid(r->path))
+    if (!utf8_valid(r->path))
         answer_refusal(r, &(struct refusal){.status = 412,
                                             .text = "Invalid UTF8 or contains NULL",
                                             .html = true});
-    else if (method == METHODS)
-        answer_status(r, 405);
-    else if (methods[method].kind == REPLICATION && !r->loop->config->replication_server)
-        answer_status(r, 405);
+    else if (method == METHODS ||
+             (methods[method].kind == REPLICATION && !r->loop->config->replication_server))
+        answer_unknown_method(r);
     else if (methods[method].kind == REPLICATION)
         answer_unsupported(r, methods[method].method);
     else if (methods[method].kind == NAMES_OBJECT)
@@ -131,10 +186,14 @@ static void swift_dispatch(struct request *r)
 
 void router_dispatch(struct request *r)
 {
-    const struct config *c = r->loop->config;
-    if ((c->healthcheck || c->standalone) && slice_eq(r->path, SLICE("/healthcheck")))
-        answer_healthcheck(r);
-    else if (c->standalone)
+    answerer filter = filter_of(r);
+    if (filter != NULL) {
+        r->filtered = true;
+        filter(r);
+        return;
+    }
+    metric_add(r->loop->metrics, METRIC_requests_begun, 1);
+    if (r->loop->config->standalone)
         standalone_dispatch(r);
     else
         swift_dispatch(r);

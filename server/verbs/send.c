@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/send.h"
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/buffers.h"
 #include <assert.h>
@@ -40,6 +41,7 @@ static void release(struct send *s)
 {
     for (unsigned i = 0; i < 2; i++)
         buffer_put(s->blocks[i].at, s->block_size);
+    df_object_each_step(s->object, metrics_step, s->request->loop->metrics);
     df_object_close(s->object);
 }
 

@@ -171,6 +171,7 @@ static bool find_target(struct request *r, struct target *ret, struct refusal *r
     if (!device)
         return refuse(ret_why, 500, NULL);
     ret->name.device = slice_of(device);
+    r->device = ret->name.device;
     ret->name.partition = slice_of(partition);
     return true;
 }

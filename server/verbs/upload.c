@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/upload.h"
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
+#include "server/metrics/statsd.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/buffers.h"
 #include "server/verbs/headers_meta.h"
@@ -39,6 +41,7 @@ struct upload_body {
     bool committed;
     bool held;    /* stored, and waiting for the second phase */
     bool waiting; /* finished, but the body goes on */
+    bool overdue; /* max_upload_time */
     bool gone;
     char times[256];
 };
@@ -106,6 +109,15 @@ void upload_fail(struct upload *up, int status, const char *text)
 static void fail(struct upload *up, int status)
 {
     upload_fail(up, status, NULL);
+}
+
+static void too_long(struct upload *up)
+{
+    struct request *r = up->body->request;
+    metric_add(r->loop->metrics, METRIC_put_timeouts, 1);
+    statsd_count("PUT.timeouts");
+    up->body->overdue = true;
+    fail(up, 408);
 }
 
 /* ---- bytes ---- */
@@ -276,7 +288,7 @@ void upload_take(struct upload *up, const char *at, size_t len)
     if (up->received > (uint64_t)c->max_file_size)
         fail(up, 413);
     else if ((double)(monotonic_s() - b->started_s) > c->max_upload_time)
-        fail(up, 408);
+        too_long(up);
     else if (take(b, at, len) < 0)
         fail(up, 500);
 }
@@ -347,12 +359,31 @@ static void on_began(void *arg)
         read_body(up);
 }
 
+/* Of these failures Swift returns two and raises the rest (http-api 20.3). */
+static bool is_raised(const struct upload_body *b)
+{
+    bool broken = b->failure == 499 && !b->request->has_length;
+    return b->failure != 0 && !broken && (b->failure != 408 || b->overdue);
+}
+
+static void count(struct upload *up, int res)
+{
+    struct upload_body *b = up->body;
+    struct metrics *m = b->request->loop->metrics;
+    df_upload_each_step(b->upload, metrics_step, m);
+    if (res == 0)
+        metrics_stored(m, up->target.name.device, up->received);
+    if (res == 0 || b->failure == 422)
+        statsd_put_rate(up->target.name.device, df_upload_write_ns(b->upload), up->received);
+}
+
 /* A failure of ours ends the upload with -ECANCELED; whatever else the disk says came first. */
 static void answer(struct upload *up, int res)
 {
     struct upload_body *b = up->body;
     struct request *r = b->request;
     int failure = res == -ECANCELED ? b->failure : 0;
+    r->untimed = is_raised(b);
     if (res == 0)
         up->form->created(r, up);
     else if (up->verdict)
@@ -384,6 +415,7 @@ static void on_finished(void *arg, int res)
     struct upload_body *b = up->body;
     df_upload_times(b->upload, b->times, sizeof b->times);
     b->request->times = b->times;
+    count(up, res);
     b->upload = NULL;
     b->committed = b->held = false;
     turn_give(&b->turn);

@@ -50,6 +50,7 @@ struct upload {
     bool has_content_md5;
     unsigned char content_md5[MD5_LEN];
     struct conditions conditions;
+    int64_t expiry;           /* X-Delete-At in seconds; 0: none */
     struct upload_mime *mime; /* the body is a multipart document (upload_mime.h), or NULL */
     /* Erasure coding. */
     unsigned fragments;        /* how many there are of an object; 0: a replicated policy */
@@ -59,13 +60,14 @@ struct upload {
     /* The judge's. */
     int verdict; /* a status, or 0 */
     struct timestamp seen;
-    bool saw_expiry; /* an X-Delete-At is being replaced */
+    int64_t old_expiry; /* X-Delete-At of what is being replaced; 0: none */
 
     /* Results. */
     char md5_hex[MD5_HEX_LEN + 1];
     uint64_t received;
     struct footers footers; /* all of them; for who tells the container server */
 
+    struct request *request;  /* the form's own */
     struct upload_body *body; /* upload.c's own */
 };
 

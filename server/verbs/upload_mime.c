@@ -231,10 +231,10 @@ static bool footer_is_intact(const struct upload_mime *m)
 static int store_footers(struct upload *up)
 {
     for (unsigned i = 0; i < up->footers.count; i++) {
-        const struct header *f = &up->footers.items[i];
-        if (!is_user_meta(f->name) && !is_sysmeta(f->name) && !is_transient_sysmeta(f->name))
+        const struct metadata_item *f = &up->footers.items[i];
+        if (!is_user_meta(f->key) && !is_sysmeta(f->key) && !is_transient_sysmeta(f->key))
             continue;
-        int res = metadata_set(&up->metadata, f->name, f->value);
+        int res = metadata_set(&up->metadata, f->key, f->value);
         if (res < 0)
             return res;
     }

@@ -73,8 +73,9 @@ class Server:
     is_oracle = False
 
     def __init__(self, root, conf=None, devices=('sda1',), alone=False, data_dirs=None,
-                 swift_conf=SWIFT_CONF, wrapper=()):
+                 swift_conf=SWIFT_CONF, wrapper=(), quiet=False):
         self.root, self.alone, self.wrapper = root, alone, list(wrapper)
+        self.quiet = quiet      # nothing to stderr: the log goes where log_address says
         self.devices = os.path.join(root, 'devices')
         self.port = free_port()
         self.process = None
@@ -205,7 +206,7 @@ class Oracle(Server):
         return dict(super().default_options(), workers=0)
 
     def command(self):
-        return ['/usr/bin/python3', SWIFT_SERVER, self.conf, 'verbose']
+        return ['/usr/bin/python3', SWIFT_SERVER, self.conf] + ([] if self.quiet else ['verbose'])
 
     def stop(self, timeout=30):
         code = super().stop(timeout)
@@ -226,7 +227,7 @@ class ObjSrv(Server):
         return dict(options, workers=2, io_engine=self.engine, log_address='')
 
     def command(self):
-        command = [binary(), '-v', self.conf]
+        command = [binary(), *([] if self.quiet else ['-v']), self.conf]
         return command if self.alone else command + ['--swift-conf', self.swift_conf]
 
     def environment(self):

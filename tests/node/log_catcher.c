@@ -40,6 +40,9 @@ void catcher_open(struct catcher *c)
                                 .log_udp_host = (char *)"",
                                 .log_udp_port = 514,
                                 .log_address = c->path,
+                                .log_format = (char *)"",
+                                .log_anonymization_method = (char *)"md5",
+                                .log_anonymization_salt = (char *)"",
                                 .log_requests = true};
     unlink(c->path);
     catcher_bind(c);

@@ -70,10 +70,11 @@ static void test_refused(void **state)
               "[app:object-server]\nuse = egg:swift#object\n",
          HASH, "server.conf: [pipeline:main] pipeline: ends with healthcheck: expected object"},
         {PORT "[pipeline:main]\npipeline = slow object-server\n[filter:slow]\nuse = "
-              "egg:swift#backend_ratelimit\n[app:object-server]\nuse = egg:swift#object\n",
+              "egg:swift#slow\n[app:object-server]\nuse = egg:swift#object\n",
          HASH,
-         "server.conf: [filter:slow] use = egg:swift#backend_ratelimit: this server has no such "
-         "filter; expected egg:swift#healthcheck or egg:swift#recon, or take slow out"},
+         "server.conf: [filter:slow] use = egg:swift#slow: this server has no such "
+         "filter; expected egg:swift#healthcheck, egg:swift#recon or egg:swift#backend_ratelimit, "
+         "or take slow out"},
         {PORT "[pipeline:main]\npipeline = object-server\nmore = 1\n"
               "[app:object-server]\nuse = egg:swift#object\n",
          HASH, "server.conf:5: [pipeline:main] more = 1: expected no option but pipeline"},

@@ -148,28 +148,41 @@ static bool any_may_go(const struct worker *w, const struct selection *s)
     return any;
 }
 
-/* Returns how many names are left. *ret_marks: something that counts in the suffix's hash went. */
+/* true: it is not there any more. */
+static bool remove_file(struct worker *w, int dirfd, const char *name, enum sweep_class c)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/%s", w->place.dir, name);
+    if (!w->pass->run->dry_run && unlinkat(dirfd, name, 0) < 0) {
+        if (errno == ENOENT)
+            return true;
+        failed(w, path, -errno, "removing");
+        return false;
+    }
+    orphan_gone(w, c, path);
+    return true;
+}
+
+/* Returns how many names are left. Oldest first, and a tombstone only when nothing else is left:
+ * at no moment may an older version come to light again. *ret_marks: something that counts in
+ * the suffix's hash went. */
 static unsigned remove_files(struct worker *w, int dirfd, const struct selection *s,
                              bool *ret_marks, bool *ret_tombstone)
 {
     unsigned left = 0;
-    char path[PATH_BYTES];
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = s->count; i-- > 0;) {
         enum sweep_class c;
-        if (!may_go(w, dirfd, s, i, &c)) {
+        if ((int)i == s->tombstone || !may_go(w, dirfd, s, i, &c) ||
+            !remove_file(w, dirfd, s->entries[i].name, c))
             left++;
-            continue;
-        }
-        snprintf(path, sizeof(path), "%s/%s", w->place.dir, s->entries[i].name);
-        if (!w->pass->run->dry_run && unlinkat(dirfd, s->entries[i].name, 0) < 0) {
-            if (errno != ENOENT)
-                failed(w, path, -errno, "removing");
-            left += errno != ENOENT;
-            continue;
-        }
-        *ret_marks = *ret_marks || c != SWEEP_RSYNC_TMP;
-        *ret_tombstone = *ret_tombstone || c == SWEEP_TOMBSTONE;
-        orphan_gone(w, c, path);
+        else
+            *ret_marks = *ret_marks || c != SWEEP_RSYNC_TMP;
+    }
+    enum sweep_class c;
+    if (left == 1 && s->tombstone >= 0 && may_go(w, dirfd, s, (unsigned)s->tombstone, &c) &&
+        remove_file(w, dirfd, s->entries[s->tombstone].name, c)) {
+        *ret_marks = *ret_tombstone = true;
+        left = 0;
     }
     return left;
 }

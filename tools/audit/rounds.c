@@ -162,5 +162,5 @@ enum rounds_result rounds_run(struct run *run, struct device_list *devices,
         if (!run->once)
             halt_sleep(run->settings->interval);
     } while (!run->once && !halted());
-    return result;
+    return run->once ? result : ROUNDS_CLEAN; /* a daemon that was told to end has done so */
 }

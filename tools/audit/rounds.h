@@ -24,7 +24,7 @@ enum rounds_result {
     ROUNDS_FUSE = 3        /* a fuse is blown */
 };
 
-/* Until halted, if run->once is not set; the result is that of the last round. */
+/* Until halted if run->once is not set: then ROUNDS_CLEAN. */
 enum rounds_result rounds_run(struct run *run, struct device_list *devices,
                               const struct rounds_options *options);
 

@@ -105,7 +105,7 @@ static void walk_suffix(struct worker *w, const char *partition, const char *suf
     while ((r = listing_next(dir, &e)) > 0 && !halted())
         left = walk_entry(w, partition, suffix, &e) || left;
     listing_close(dir);
-    if (r < 0)
+    if (r < 0 && r != -ENOENT) /* removed by somebody else while it was being read */
         unreadable(w, path, r);
     if (r == 0 && !left && stated && set_place(w, partition, suffix, "-") == 0)
         left = !orphans_suffix(w, w->levels[0].fd, suffix, path, &before);
@@ -152,7 +152,7 @@ static void walk_open_partition(struct worker *w, const char *partition, const c
     while ((r = listing_next(dir, &e)) > 0 && !halted())
         walk_partition_entry(w, partition, &e, &left);
     listing_close(dir);
-    if (r < 0)
+    if (r < 0 && r != -ENOENT)
         unreadable(w, path, r);
     if (r == 0 && !left && stated)
         orphans_partition(w, partition, path, &before);
