@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from base import SwiftCase, wait_until
-from harness import servers
+from harness import servers, wire
 
 
 class Start(SwiftCase):
