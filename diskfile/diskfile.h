@@ -29,6 +29,7 @@
 #ifndef OBJSRV_DISKFILE_H
 #define OBJSRV_DISKFILE_H
 
+#include "diskfile/format/fragments.h"
 #include "diskfile/format/hashpath.h"
 #include "diskfile/format/metadata.h"
 #include "diskfile/format/pending.h"
@@ -159,6 +160,11 @@ struct df_info {
     const struct metadata *data_metadata; /* the data file's own */
     const struct metadata *meta_metadata; /* the newest .meta's (a second one's newer content
                                            * type laid over it), or NULL */
+    /* Erasure coding: all fragments that might be read, newest time first, then by index. A
+     * live object has at least one; none under replication. */
+    const struct fragment *fragments;
+    unsigned fragment_count;
+    struct timestamp durable_timestamp; /* of the durable version; 0: there is none */
 };
 
 /* ---- writing ---- */
@@ -185,6 +191,8 @@ struct df_upload_calls {
     void (*began)(void *arg);
     /* All appended bytes are written; their buffer is the caller's again. */
     void (*drained)(void *arg);
+    /* Only with spec.hold: the object is on the device under its name, and waits. */
+    void (*stored)(void *arg);
     /* Exactly once, with nothing in flight; `u` is freed when it returns. 0: durable. An
      * error after the name was given means "unknown", never "not stored". */
     void (*finished)(void *arg, int res);
@@ -201,6 +209,10 @@ struct df_upload_spec {
     unsigned next_part_power; /* 2 to 32: linked into the partition of this power too; 0: not */
     struct timestamp ctype_timestamp; /* DF_UPLOAD_META with a content type of its own */
     bool has_ctype;
+    bool hold;                        /* two phases: see df_upload_make_durable() */
+    bool stay_pending;                /* erasure coding: never make the fragment durable */
+    const struct fragment_wish *wish; /* erasure coding: which fragment judge() is shown; lent
+                                       * until finished(); or NULL */
 };
 
 /* Nothing happens on disk before df_thread_flush(). An upload that was appended to and
@@ -218,7 +230,18 @@ void df_upload_append(struct df_upload *u, const void *buf, size_t len);
  * on-disk-format 8, "name" and "X-Timestamp" included. */
 void df_upload_commit(struct df_upload *u, struct metadata *take_metadata);
 
-/* Give up. After the name was given it is ignored: the answer is "done" or "unknown". */
+/* Erasure-coded data only, and before commit: the fragment's index, which goes into its name.
+ * The fragment is stored under a name that readers without preferences pass over, and
+ * renamed to a durable one: at once, or when the caller says so. */
+void df_upload_set_fragment(struct df_upload *u, unsigned index);
+
+/* Second phase of an upload with spec.hold, after stored(): other nodes have it too. Makes a
+ * fragment durable (unless stay_pending); under replication nothing is left to do. Then
+ * finished(). */
+void df_upload_make_durable(struct df_upload *u);
+
+/* Give up. After the name was given it is ignored: the answer is "done" or "unknown". Only a
+ * held upload ends by it: what is stored stays as it is, finished(-ECANCELED). */
 void df_upload_abort(struct df_upload *u);
 
 /* Before commit only: what a judge found may move the time of this version. */
@@ -236,6 +259,7 @@ struct df_open_spec {
                         * If that is the whole object it is verified before opened(). */
     bool info_only;    /* HEAD, POST: nothing will be read */
     bool drop_cache;   /* leave nothing in the page cache, however small the object */
+    const struct fragment_wish *wish; /* erasure coding: lent until opened(); or NULL */
 };
 
 /* opened() once, later. res 0: df_object_info() tells what was found, DF_ABSENT included.

@@ -68,6 +68,7 @@ struct object_identity {
  * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 struct object_state {
     struct df_info info;
+    struct fragment *fragments; /* info.fragments */
     struct metadata merged, data, meta;
     struct object_identity identity;
     int fd;         /* the data file, open for reading; -1 unless wanted and there */
@@ -78,7 +79,8 @@ struct load_spec {
     struct timestamp now;
     bool open_expired;
     bool want_identity;
-    bool keep_fd; /* leave state->fd open */
+    bool keep_fd;                     /* leave state->fd open */
+    const struct fragment_wish *wish; /* erasure coding, or NULL */
     /* What only an auditor wants: */
     bool by_directory; /* the place has no object's name: that of the metadata must hash to the
                         * directory's (a missing one: -EINVAL) */
@@ -134,6 +136,10 @@ int hashdir_clean(const struct object_place *p, struct timestamp now);
  * cleans the directory there. If it is there already, the one at power - 1 is cleaned. What goes
  * wrong is reported as an event: the object is stored all the same. */
 void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power);
+
+/* Erasure coding: has a newer tombstone, or a durable fragment of this time or later, taken the
+ * place of a fragment that is gone? 0, -ENOENT, or what listing said. */
+int hashdir_is_overtaken(const struct object_place *p, struct timestamp ts);
 
 /* Removes directories that an upload made and nobody uses, from the hash directory up to
  * existed_len; stops at the first that is not empty. */

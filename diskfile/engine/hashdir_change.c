@@ -107,19 +107,47 @@ static unsigned unlink_obsolete(int dirfd, const struct selection *s)
     return left;
 }
 
+/* A fragment whose age cannot be told stays, as if it had just been written. */
+static void note_mtimes(int dirfd, struct selection *s, const struct reclaim *limits)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        struct select_entry *e = &s->entries[i];
+        struct stat st;
+        if (!select_needs_mtime(e, limits))
+            continue;
+        bool told = fstatat(dirfd, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        e->mtime_s = told ? st.st_mtim.tv_sec : INT64_MAX;
+    }
+}
+
 int hashdir_clean(const struct object_place *p, struct timestamp now)
 {
+    const struct df_options *o = &p->store->options;
+    const struct reclaim limits = {now, o->reclaim_age_s, o->commit_window_s};
     struct selection s;
     int dirfd;
     int r = hashdir_select(p, &s, &dirfd);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    select_reclaim(&s, now, p->store->options.reclaim_age_s);
+    note_mtimes(dirfd, &s, &limits);
+    select_reclaim(&s, &limits);
     if (unlink_obsolete(dirfd, &s) == 0)
         (void)rmdir(p->dir); /* not empty: somebody has just written to it */
     select_release(&s);
     close(dirfd);
     return 0;
+}
+
+int hashdir_is_overtaken(const struct object_place *p, struct timestamp ts)
+{
+    struct selection s;
+    int r = hashdir_select(p, &s, NULL);
+    if (r < 0)
+        return r;
+    bool deleted = s.tombstone >= 0 && timestamp_cmp(s.entries[s.tombstone].file.timestamp, ts) > 0;
+    bool durable = s.durable >= 0 && timestamp_cmp(s.entries[s.durable].file.timestamp, ts) >= 0;
+    select_release(&s);
+    return deleted || durable ? 0 : -ENOENT;
 }
 
 void hashdir_unmake(const struct object_place *p, unsigned existed_len)

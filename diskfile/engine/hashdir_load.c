@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,7 +78,8 @@ static int list(int dirfd, const struct file_policy *policy, struct selection *s
     }
 }
 
-int hashdir_select(const struct object_place *p, struct selection *ret_selection, int *ret_dirfd)
+static int select_for(const struct object_place *p, const struct fragment_wish *wish,
+                      struct selection *ret_selection, int *ret_dirfd)
 {
     int dirfd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
@@ -91,13 +93,18 @@ int hashdir_select(const struct object_place *p, struct selection *ret_selection
         close(dirfd);
         return r;
     }
-    select_files(&s, &policy);
+    select_files(&s, &policy, wish);
     *ret_selection = s;
     if (ret_dirfd)
         *ret_dirfd = dirfd;
     else
         close(dirfd);
     return 0;
+}
+
+int hashdir_select(const struct object_place *p, struct selection *ret_selection, int *ret_dirfd)
+{
+    return select_for(p, NULL, ret_selection, ret_dirfd);
 }
 
 /* ---- damage ---- */
@@ -365,6 +372,36 @@ static int check(struct loading *l)
     return r;
 }
 
+/* ---- fragments ---- */
+
+static int compare_fragments(const void *a, const void *b)
+{
+    const struct fragment *x = a, *y = b;
+    int order = timestamp_cmp(y->timestamp, x->timestamp);
+    return order ? order : x->index - y->index;
+}
+
+static int list_fragments(struct loading *l)
+{
+    struct object_state *s = l->state;
+    const struct selection *c = &l->chosen;
+    unsigned count = 0;
+    s->fragments = malloc(c->count * sizeof(*s->fragments));
+    if (!s->fragments)
+        return -ENOMEM;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct select_entry *e = &c->entries[i];
+        if (select_is_listed(e))
+            s->fragments[count++] = (struct fragment){e->file.timestamp, e->file.fragment};
+    }
+    qsort(s->fragments, count, sizeof(*s->fragments), compare_fragments);
+    s->info.fragments = s->fragments;
+    s->info.fragment_count = count;
+    if (c->durable >= 0)
+        s->info.durable_timestamp = entry_of(l, c->durable)->file.timestamp;
+    return 0;
+}
+
 static int load_data(struct loading *l)
 {
     struct object_state *s = l->state;
@@ -383,7 +420,9 @@ static int load_data(struct loading *l)
     if (!goes_on(l, r))
         return r;
     fill_times(s, entry);
-    if (l->spec->want_identity)
+    if (l->place->policy->erasure_coded)
+        r = list_fragments(l);
+    if (r == 0 && l->spec->want_identity)
         r = identify(l);
     if (!l->spec->keep_fd || s->info.state != DF_LIVE) {
         close(s->fd);
@@ -396,7 +435,7 @@ static int load_data(struct loading *l)
 
 static int load_once(struct loading *l)
 {
-    int r = hashdir_select(l->place, &l->chosen, &l->dirfd);
+    int r = select_for(l->place, l->spec->wish, &l->chosen, &l->dirfd);
     if (r == -ENOENT)
         return 0;
     if (r == -ENOTDIR || cannot_be_listed(r))
@@ -476,6 +515,7 @@ void object_state_release(struct object_state *s)
     metadata_release(&s->merged);
     metadata_release(&s->data);
     metadata_release(&s->meta);
+    free(s->fragments);
     if (s->fd >= 0)
         close(s->fd);
     state_init(s);

@@ -10,6 +10,7 @@
  * thread: the loop never hashes 64 KiB while others wait, and a small object costs one call
  * in all. While a call runs only it touches what is below "the call's" in struct df_object. */
 #include "diskfile/engine/checksum.h"
+#include "diskfile/engine/fragment_check.h"
 #include "diskfile/engine/hashdir.h"
 #include "diskfile/engine/hot.h"
 #include "diskfile/engine/thread.h"
@@ -50,9 +51,10 @@ struct df_object {
     char *first; /* the bytes read ahead */
     size_t first_len;
     struct checksum *sum;
-    uint64_t summed;  /* bytes in `sum`: all read so far, without a gap */
-    uint64_t dropped; /* from the page cache */
-    bool put_away;    /* quarantined while being read */
+    uint64_t summed;                 /* bytes in `sum`: all read so far, without a gap */
+    struct fragment_check fragments; /* of the same bytes */
+    uint64_t dropped;                /* from the page cache */
+    bool put_away;                   /* quarantined while being read */
     void *buf;
     size_t len;
     uint64_t off;
@@ -137,6 +139,23 @@ static int verify_sum(struct df_object *o)
     return quarantine(o, reason);
 }
 
+/* Erasure coding: `bytes` continue those seen. */
+static int check_fragments(struct df_object *o, const char *bytes, size_t len)
+{
+    char reason[REASON_MAX];
+    uint64_t at = o->fragments.offset;
+    int r = fragment_check_add(&o->fragments, bytes, len);
+    if (r == 0 && o->summed + len == o->state.info.size)
+        r = fragment_check_end(&o->fragments);
+    if (r == 0)
+        return 0;
+    if (o->fragments.offset > at)
+        at = o->fragments.offset;
+    snprintf(reason, sizeof(reason), "Invalid EC metadata at offset 0x%llx",
+             (unsigned long long)at);
+    return quarantine(o, reason);
+}
+
 /* Hashes what continues the bytes hashed so far; verifies when they are all. */
 static int account(struct df_object *o, const char *buf, size_t len, uint64_t off)
 {
@@ -148,7 +167,12 @@ static int account(struct df_object *o, const char *buf, size_t len, uint64_t of
         if (r < 0)
             return r;
     }
-    checksum_add(o->sum, buf + (o->summed - off), (size_t)(end - o->summed));
+    const char *more = buf + (o->summed - off);
+    size_t more_len = (size_t)(end - o->summed);
+    int r = o->place.policy->erasure_coded ? check_fragments(o, more, more_len) : 0;
+    if (r < 0)
+        return r;
+    checksum_add(o->sum, more, more_len);
     o->summed = end;
     return o->summed == o->state.info.size ? verify_sum(o) : 0;
 }
@@ -213,6 +237,7 @@ static int open_call(void *arg)
         .open_expired = o->spec.open_expired,
         .want_identity = o->spec.read_ahead > 0,
         .keep_fd = !o->spec.info_only,
+        .wish = o->spec.wish,
     };
     r = hashdir_load(&o->place, &spec, &o->state);
     if (r == 0 && o->state.fd >= 0 && o->spec.read_ahead > 0)
@@ -307,7 +332,7 @@ static void show_hot(struct df_object *o, struct hot_entry *hot)
 static void keep_hot(struct df_object *o)
 {
     bool whole = o->spec.read_ahead > 0 && o->first && o->first_len == o->state.info.size;
-    if (!whole || o->spec.drop_cache)
+    if (!whole || o->spec.drop_cache || o->spec.wish)
         return;
     struct hot_entry *hot =
         hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, o->looked_s);
@@ -368,7 +393,7 @@ static struct df_object *object_new(struct df_thread *t, const struct df_name *n
 struct df_object *df_open_hot(struct df_thread *t, const struct df_name *name,
                               const struct df_open_spec *spec, void *arg)
 {
-    if (spec->drop_cache || hot_is_empty(t->hot))
+    if (spec->drop_cache || spec->wish || hot_is_empty(t->hot))
         return NULL;
     struct df_object *o = object_new(t, name, spec, arg);
     struct hot_entry *hot = o && o->err == 0 ? hot_look(t->hot, &o->place) : NULL;

@@ -65,8 +65,6 @@ int place_init(struct df_store *store, const struct df_name *name, struct object
     ret->policy = store_policy(store, name->policy);
     if (!ret->policy)
         return -EINVAL;
-    if (ret->policy->erasure_coded)
-        return -EOPNOTSUPP; /* not here yet */
     int r = store_device(store, name->device, &ret->device);
     if (r < 0)
         return r;

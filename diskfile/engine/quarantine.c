@@ -87,6 +87,17 @@ static bool names(const struct selection *s, int chosen, const char *file)
     return chosen >= 0 && strcmp(s->entries[chosen].name, file) == 0;
 }
 
+/* Erasure coding: what is read depends on the reader's wish, so any fragment or .meta that has
+ * not lost may have been the object. */
+static bool could_be_read(const struct selection *s, const char *file)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (strcmp(s->entries[i].name, file) == 0)
+            return s->entries[i].verdict == VERDICT_KEEP ||
+                   s->entries[i].verdict == VERDICT_RECLAIM;
+    return false;
+}
+
 /* Is the bad file still the object, or a part of it? A reader may have had it open for long. */
 static int still_current(const struct object_place *p, const char *file, int fd)
 {
@@ -98,7 +109,8 @@ static int still_current(const struct object_place *p, const char *file, int fd)
     if (r < 0)
         return r == -ENOENT ? -ESTALE : r;
     bool current = names(&s, s.data, file) || names(&s, s.meta, file) || names(&s, s.ctype, file) ||
-                   names(&s, s.tombstone, file);
+                   names(&s, s.tombstone, file) ||
+                   (p->policy->erasure_coded && could_be_read(&s, file));
     select_release(&s);
     return current ? 0 : -ESTALE;
 }

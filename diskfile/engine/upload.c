@@ -19,8 +19,25 @@ enum upload_state upload_give_up(struct df_upload *u, int err)
     return U_CLOSE;
 }
 
+static bool is_fragment(const struct df_upload *u)
+{
+    return u->fragment != FILE_NO_FRAGMENT;
+}
+
+/* Whole objects are cleaned up after before they are held: they count at once. */
+static enum upload_state after_storing(const struct df_upload *u, enum upload_state s)
+{
+    if (!is_fragment(u) && s == U_CONFIRM)
+        return U_CLEAN;
+    if (u->spec.hold && !u->released)
+        return U_HOLD;
+    return is_fragment(u) && !u->spec.stay_pending ? U_DURABLE : U_CLOSE;
+}
+
 enum upload_state upload_onward(const struct df_upload *u, enum upload_state s)
 {
+    if (s == U_CONFIRM || s == U_HOLD || (s == U_CLEAN && !is_fragment(u)))
+        return after_storing(u, s);
     if (upload_steps[s].next != U_WAIT)
         return upload_steps[s].next;
     if (u->given_len > 0)
@@ -76,7 +93,7 @@ static void launch(struct df_upload *u, enum upload_state first)
 {
     disk_chain_init(&u->chain, u->place.device->pool, run_done);
     u->run_count = 0;
-    for (enum upload_state s = first; s != U_WAIT && s != U_END; s = upload_onward(u, s)) {
+    for (enum upload_state s = first; upload_steps[s].add; s = upload_onward(u, s)) {
         unsigned from = u->chain.count;
         upload_steps[s].add(u, &u->chain);
         for (unsigned i = from; i < u->chain.count; i++)
@@ -99,6 +116,15 @@ static void finish(struct df_upload *u)
     free(u);
 }
 
+static enum upload_state hold(struct df_upload *u)
+{
+    if (!u->told_stored) {
+        u->told_stored = true;
+        u->calls.stored(u->arg);
+    }
+    return u->aborted ? upload_give_up(u, -ECANCELED) : upload_onward(u, U_HOLD);
+}
+
 /* The only writer of u->state. Leaves with exactly one thing awaited (a chain, or the
  * caller), or with the upload finished. */
 static void advance(struct df_upload *u, enum upload_state next)
@@ -108,6 +134,8 @@ static void advance(struct df_upload *u, enum upload_state next)
         next = upload_onward(u, U_WAIT);
     if (u->aborted && next <= U_LINK) /* cancel is a flag, read in one place */
         next = upload_give_up(u, -ECANCELED);
+    if (next == U_HOLD)
+        next = hold(u);
     if (u->err && next <= U_LINK)
         next = U_CLOSE;
     if (next == U_CLOSE && u->fd < 0 && u->lock_fd < 0 && !u->tmp_named)
@@ -117,7 +145,7 @@ static void advance(struct df_upload *u, enum upload_state next)
         finish(u);
         return;
     }
-    if (next == U_WAIT) {
+    if (next == U_WAIT || next == U_HOLD) {
         u->busy = false;
         return;
     }
@@ -153,8 +181,8 @@ static const char *upload_step_name(const struct inflight *op)
 {
     const struct df_upload *u =
         (const struct df_upload *)((const char *)op - offsetof(struct df_upload, inflight));
-    if (u->state == U_WAIT)
-        return upload_steps[U_WAIT].name;
+    if (u->state == U_WAIT || u->state == U_HOLD)
+        return upload_steps[u->state].name;
     unsigned at = atomic_load_explicit(&u->chain.at, memory_order_relaxed);
     return upload_steps[at < u->chain.count ? u->chain.ops[at].tag : u->state].name;
 }
@@ -176,6 +204,7 @@ struct df_upload *df_upload_begin(struct df_thread *t, const struct df_name *nam
     u->arg = arg;
     u->spec = *spec;
     u->fd = u->lock_fd = -1;
+    u->fragment = FILE_NO_FRAGMENT;
     u->state = U_LOOK;
     u->chain.count = 0;
     inflight_add(t, &u->inflight, arg, upload_step_name);
@@ -222,16 +251,21 @@ static void set_target(struct df_upload *u)
         .timestamp = u->spec.timestamp,
         .ctype_timestamp = u->spec.ctype_timestamp,
         .has_ctype = u->spec.has_ctype,
-        .fragment = FILE_NO_FRAGMENT,
+        .fragment = u->fragment,
     };
     char name[FILENAME_MAX_LEN];
     filename_format(&file, name);
     snprintf(u->target, sizeof(u->target), "%s/%s", u->place.dir, name);
+    file.durable = true;
+    filename_format(&file, name);
+    snprintf(u->durable_target, sizeof(u->durable_target), "%s/%s", u->place.dir, name);
 }
 
 void df_upload_commit(struct df_upload *u, struct metadata *take_metadata)
 {
     assert(!u->committed);
+    assert(!u->placed || u->spec.kind != DF_UPLOAD_DATA ||
+           u->place.policy->erasure_coded == (u->fragment != FILE_NO_FRAGMENT));
     u->committed = true;
     if (u->placed) {
         int r = metadata_encode(take_metadata, &u->pickle, &u->pickle_len);
@@ -244,6 +278,19 @@ void df_upload_commit(struct df_upload *u, struct metadata *take_metadata)
         set_target(u);
     }
     metadata_release(take_metadata);
+    make_due(u);
+}
+
+void df_upload_set_fragment(struct df_upload *u, unsigned index)
+{
+    assert(!u->committed && u->spec.kind == DF_UPLOAD_DATA);
+    u->fragment = (int)index;
+}
+
+void df_upload_make_durable(struct df_upload *u)
+{
+    assert(u->spec.hold && u->told_stored);
+    u->released = true;
     make_due(u);
 }
 

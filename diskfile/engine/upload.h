@@ -3,10 +3,16 @@
  *
  *   LOOK -> OPEN -> WAIT <-> DATA
  *                    |
- *                   META -> SYNC -> PLACE <-> LINK --> CONFIRM -> CLEAN -> CLOSE -> END
+ *                   META -> SYNC -> PLACE <-> LINK --> CONFIRM -> ... -> CLOSE -> END
  *                                     ^        |          ^
  *                                     `---- REPLACE ------'
  *   an error: from anywhere to CLOSE; an abort: from anywhere before LINK
+ *
+ * and where the dots are:
+ *
+ *   CLEAN [-> HOLD]                                          a whole object, .meta, tombstone
+ *   [HOLD ->] DURABLE -> SETTLE -> CLEAN                     a fragment of an erasure-coded object
+ *               `-> OVERTAKEN                                  (abort in HOLD: straight to CLOSE)
  *
  * I1  Before LINK no name leads to the inode (where the file system has no O_TMPFILE: only a
  *     temporary name that is never listed). A crash leaves no half-visible object.
@@ -18,6 +24,9 @@
  * I7  No directory is made before PLACE: who hangs up during the body leaves nothing.
  * I8  After a write that the disk failed no upload begins on the device before a probe has
  *     shown that it takes writes again (store_write_check()).
+ * I9  An erasure-coded fragment gets its durable name (DURABLE) only after CONFIRM has
+ *     succeeded under its pending one and, with spec.hold, the caller has said so; and
+ *     finished(0) comes only after SETTLE has made that name survive a power cut.
  *
  * Runs: steps whose order is certain leave for the disk as one chain; a small upload that was
  * committed before it started is one chain from LOOK to CLOSE. advance() is the only writer
@@ -29,18 +38,22 @@
 #include "diskfile/engine/thread.h"
 
 enum upload_state {
-    U_LOOK,    /* device usable, space, what exists; the judge decides */
-    U_OPEN,    /* O_TMPFILE in the nearest directory that exists */
-    U_WAIT,    /* for the caller: bytes, commit, abort */
-    U_DATA,    /* the caller's bytes */
-    U_META,    /* metadata xattrs: size and checksum are now known */
-    U_SYNC,    /* data on the device, nameless */
-    U_PLACE,   /* suffix marked, directories made; stand-alone: locked and judged again */
-    U_LINK,    /* commit point: the name appears */
-    U_REPLACE, /* the name is taken: same timestamp. Ours goes over it */
-    U_CONFIRM, /* the name is durable and the file system still alive: the answer is true */
-    U_CLEAN,   /* what lost is removed */
-    U_CLOSE,   /* every path ends here, also errors */
+    U_LOOK,      /* device usable, space, what exists; the judge decides */
+    U_OPEN,      /* O_TMPFILE in the nearest directory that exists */
+    U_WAIT,      /* for the caller: bytes, commit, abort */
+    U_DATA,      /* the caller's bytes */
+    U_META,      /* metadata xattrs: size and checksum are now known */
+    U_SYNC,      /* data on the device, nameless */
+    U_PLACE,     /* suffix marked, directories made; stand-alone: locked and judged again */
+    U_LINK,      /* commit point: the name appears */
+    U_REPLACE,   /* the name is taken: same timestamp. Ours goes over it */
+    U_CONFIRM,   /* the name is durable and the file system still alive: the answer is true */
+    U_HOLD,      /* spec.hold: for the caller, who asks the other nodes */
+    U_DURABLE,   /* a fragment gets the name by which readers find it */
+    U_OVERTAKEN, /* ours is gone: replaced by something as good? */
+    U_SETTLE,    /* that name is durable */
+    U_CLEAN,     /* what lost is removed */
+    U_CLOSE,     /* every path ends here, also errors */
     U_END,
     U_STATES
 };
@@ -64,6 +77,8 @@ struct df_upload {
     bool admitted;
     bool placed; /* place_init() was good */
     bool aborted, committed, linked;
+    bool told_stored, released; /* spec.hold */
+    int fragment;               /* its index, or FILE_NO_FRAGMENT */
     struct df_upload *next_due;
 
     const char *given; /* appended, not yet queued */
@@ -89,6 +104,7 @@ struct df_upload {
     char tmp_path[PATH_MAX];
     char open_path[PATH_MAX];
     char target[PATH_MAX + FILENAME_MAX_LEN];
+    char durable_target[PATH_MAX + FILENAME_MAX_LEN]; /* of a fragment */
 };
 
 struct upload_step {

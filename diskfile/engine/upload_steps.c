@@ -59,7 +59,8 @@ static int check_space(const struct df_upload *u)
 
 static int judge_existing(struct df_upload *u)
 {
-    struct load_spec spec = {.now = u->spec.now, .open_expired = u->spec.open_expired};
+    struct load_spec spec = {
+        .now = u->spec.now, .open_expired = u->spec.open_expired, .wish = u->spec.wish};
     struct object_state state = {.fd = -1};
     int r = hashdir_load(&u->place, &spec, &state);
     if (r == 0)
@@ -449,12 +450,13 @@ static int sync_dirs_call(void *arg)
 
 /* XFS answers 0 to a directory fsync, and now and then to a file's, after it has shut down;
  * fgetxattr sees the shutdown (reliability 1.4). */
-static void confirm_add(struct df_upload *u, struct disk_chain *chain)
+static void add_confirmation(struct df_upload *u, struct disk_chain *chain,
+                             int (*sync_dirs)(void *arg))
 {
     struct disk_op *op = disk_chain_add(chain, DISK_FSYNC);
     op->fd = &u->fd;
     if (!short_form(u))
-        add_call(u, chain, sync_dirs_call);
+        add_call(u, chain, sync_dirs);
     op = disk_chain_add(chain, DISK_FGETXATTR);
     op->fd = &u->fd;
     op->name = XATTR_CHECKSUM;
@@ -462,9 +464,70 @@ static void confirm_add(struct df_upload *u, struct disk_chain *chain)
     op->len = sizeof(u->check);
 }
 
+static void confirm_add(struct df_upload *u, struct disk_chain *chain)
+{
+    add_confirmation(u, chain, sync_dirs_call);
+}
+
 static enum upload_state confirm_done(struct df_upload *u, int res)
 {
-    return next_or_give_up(u, U_CONFIRM, res);
+    return res < 0 ? upload_give_up(u, res) : upload_onward(u, U_CONFIRM);
+}
+
+/* ---- DURABLE ---- */
+
+/* Again: a rehash may have taken the mark of PLACE since, and seen the pending fragment only. */
+static int mark_call(void *arg)
+{
+    struct df_upload *u = arg;
+    return u->place.store->options.data_dir_count == 0 ? hashdir_invalidate(&u->place) : 0;
+}
+
+static void durable_add(struct df_upload *u, struct disk_chain *chain)
+{
+    add_call(u, chain, mark_call);
+    struct disk_op *op = disk_chain_add(chain, DISK_RENAMEAT);
+    op->name = u->target;
+    op->name2 = u->durable_target;
+}
+
+static enum upload_state durable_done(struct df_upload *u, int res)
+{
+    return res == -ENOENT ? U_OVERTAKEN : next_or_give_up(u, U_DURABLE, res);
+}
+
+static int overtaken_call(void *arg)
+{
+    struct df_upload *u = arg;
+    return hashdir_is_overtaken(&u->place, u->spec.timestamp);
+}
+
+static void overtaken_add(struct df_upload *u, struct disk_chain *chain)
+{
+    add_call(u, chain, overtaken_call);
+}
+
+/* A fragment that vanished without a trace was lost, not "not found". */
+static enum upload_state overtaken_done(struct df_upload *u, int res)
+{
+    return next_or_give_up(u, U_OVERTAKEN, res == -ENOENT ? -EIO : res);
+}
+
+static int sync_dir_call(void *arg)
+{
+    struct df_upload *u = arg;
+    return hashdir_sync(&u->place, u->place.dir_len);
+}
+
+/* As CONFIRM; of the directories only the last has changed since. */
+static void settle_add(struct df_upload *u, struct disk_chain *chain)
+{
+    add_confirmation(u, chain, sync_dir_call);
+}
+
+static enum upload_state settle_done(struct df_upload *u, int res)
+{
+    return next_or_give_up(u, U_SETTLE, res);
 }
 
 /* ---- CLEAN ---- */
@@ -486,7 +549,7 @@ static void clean_add(struct df_upload *u, struct disk_chain *chain)
 
 static enum upload_state clean_done(struct df_upload *u, int res)
 {
-    return upload_steps[U_CLEAN].next;
+    return upload_onward(u, U_CLEAN);
 }
 
 /* ---- CLOSE ---- */
@@ -525,7 +588,7 @@ static enum upload_state close_done(struct df_upload *u, int res)
     return U_END;
 }
 
-/* U_WAIT and U_END are awaited or final, never added to a chain. */
+/* U_WAIT, U_HOLD and U_END are awaited or final, never added to a chain. */
 /* clang-format off */
 const struct upload_step upload_steps[U_STATES] = {
     [U_LOOK]    = { "look",    U_OPEN,    look_add,    look_done    },
@@ -538,6 +601,10 @@ const struct upload_step upload_steps[U_STATES] = {
     [U_LINK]    = { "link",    U_CONFIRM, link_add,    link_done    },
     [U_REPLACE] = { "replace", U_CONFIRM, replace_add, replace_done },
     [U_CONFIRM] = { "confirm", U_CLEAN,   confirm_add, confirm_done },
+    [U_HOLD]      = { "hold",      U_HOLD,   NULL,          NULL           },
+    [U_DURABLE]   = { "durable",   U_SETTLE, durable_add,   durable_done   },
+    [U_OVERTAKEN] = { "overtaken", U_CLOSE,  overtaken_add, overtaken_done },
+    [U_SETTLE]    = { "settle",    U_CLEAN,  settle_add,    settle_done    },
     [U_CLEAN]   = { "clean",   U_CLOSE,   clean_add,   clean_done   },
     [U_CLOSE]   = { "close",   U_END,     close_add,   close_done   },
     [U_END]     = { "end",     U_END,     NULL,        NULL         },

@@ -5,6 +5,7 @@
  * data callbacks can pause it, so a sink that says "wait" is obeyed at the end of the chunk; there
  * is never more than one piece of data between two such points. */
 #include "server/http/conn_own.h"
+#include <assert.h>
 #include <errno.h>
 
 static struct conn *conn_of(llhttp_t *parser)
@@ -191,6 +192,36 @@ void request_read_body(struct request *r, const struct body_sink *sink)
         reply_continue(c);
     }
     start_reading(c);
+}
+
+void request_continue_with(struct request *r, const char *lines)
+{
+    exchange_of(r)->continue_lines = lines;
+}
+
+/* A fresh parser, told of a head that says "chunked", expects the first chunk's size. */
+static void expect_chunks(llhttp_t *parser)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    llhttp_init(parser, HTTP_REQUEST, &body_settings);
+    (void)llhttp_execute(parser, head, sizeof(head) - 1); /* valid */
+}
+
+int request_read_again(struct request *r, const struct body_sink *sink)
+{
+    struct exchange *x = exchange_of(r);
+    struct conn *c = r->conn;
+    assert(x->body == BODY_DONE && !x->done);
+    if (!r->expects_continue || !r->chunked)
+        return -EPROTO;
+    x->sink = *sink;
+    x->body = BODY_WAIT;
+    x->overhead = 0;
+    r->state_bits &= ~(unsigned)BODY_COMPLETE;
+    expect_chunks(&c->parser);
+    reply_continue(c);
+    start_reading(c);
+    return 0;
 }
 
 void request_more(struct request *r)

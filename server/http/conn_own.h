@@ -71,12 +71,13 @@ struct exchange {
 
     enum body_state body;
     struct body_sink sink;
-    bool more;            /* request_more() came while data() was running */
-    bool continue_due;    /* the client waits for "100 Continue" */
-    size_t window_left;   /* bytes until the body has earned another client_timeout */
-    uint64_t window_ms;   /* what was left of it when the sink paused */
-    uint64_t body_left;   /* Content-Length bodies: bytes to come */
-    size_t overhead;      /* chunk framing since the last byte of body */
+    bool more;                  /* request_more() came while data() was running */
+    bool continue_due;          /* the client waits for "100 Continue" */
+    const char *continue_lines; /* headers of each, or NULL */
+    size_t window_left;         /* bytes until the body has earned another client_timeout */
+    uint64_t window_ms;         /* what was left of it when the sink paused */
+    uint64_t body_left;         /* Content-Length bodies: bytes to come */
+    size_t overhead;            /* chunk framing since the last byte of body */
     const char *body_end; /* behind the last byte of body in this run of the parser, or NULL */
 
     enum reply_state reply;

@@ -395,26 +395,47 @@ void reply_refuse(struct conn *c, struct head_refusal refusal)
     (void)uv_try_write((uv_stream_t *)&c->tcp, &buf, 1); /* the client is closed upon anyway */
 }
 
+#define CONTINUE_MAX 256
+
+/* What the socket did not take of a 100 at once. */
+struct late_continue {
+    uv_write_t write;
+    char text[CONTINUE_MAX];
+};
+
 static void on_continue_written(uv_write_t *write, int status)
 {
     (void)status; /* a broken connection shows in its own write or read */
-    free(write);
+    free(write);  /* it comes first in its struct */
+}
+
+static bool write_late(struct conn *c, const char *text, size_t len)
+{
+    struct late_continue *late = malloc(sizeof(*late));
+    if (late == NULL)
+        return false;
+    memcpy(late->text, text, len);
+    uv_buf_t buf = {.base = late->text, .len = len};
+    if (uv_write(&late->write, (uv_stream_t *)&c->tcp, &buf, 1, on_continue_written) == 0)
+        return true;
+    free(late);
+    return false;
 }
 
 void reply_continue(struct conn *c)
 {
-    static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    uv_buf_t buf = {.base = text, .len = sizeof(text) - 1};
+    char text[CONTINUE_MAX];
+    const char *lines = c->x->continue_lines != NULL ? c->x->continue_lines : "";
+    int len = snprintf(text, sizeof(text), "HTTP/1.1 100 Continue\r\n%s\r\n", lines);
+    assert(len > 0 && (size_t)len < sizeof(text));
+    uv_buf_t buf = {.base = text, .len = (size_t)len};
     if (!conn_live(c))
         return;
     int taken = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
-    if (taken == (int)buf.len)
+    if (taken == len)
         return;
-    skip(&buf, 1, taken > 0 ? (size_t)taken : 0);
-    uv_write_t *write = malloc(sizeof(*write));
-    if (write == NULL ||
-        uv_write(write, (uv_stream_t *)&c->tcp, &buf, 1, on_continue_written) < 0) {
-        free(write);
+    if (taken < 0)
+        taken = 0;
+    if (!write_late(c, text + taken, (size_t)(len - taken)))
         conn_lost(c);
-    }
 }

@@ -19,7 +19,8 @@
  *     sink.failed() instead, not both; it may come while the sink waits for request_more().
  *     gone() may also come after the reply, as long as request_done() was not called. By then
  *     nothing is lent any more; ready() never comes after it.
- * R3  "100 Continue" goes out when the body is first asked for, never before.
+ * R3  "100 Continue" goes out when the body is first asked for, never before; and once more for
+ *     each request_read_again().
  * R4  Back-pressure: after sink.data() the connection reads no more until request_more()
  *     unless data() returned true. After reply_write() the verb waits for ready(), which
  *     often comes within reply_stream() or reply_write(): let those be the last thing done.
@@ -111,6 +112,13 @@ bool request_header_true(const struct request *r, const char *name);
 bool request_has_body(const struct request *r); /* chunked, or Content-Length > 0 */
 void request_read_body(struct request *r, const struct body_sink *sink);
 void request_more(struct request *r);
+/* Header lines ("Name: value\r\n") that go with each "100 Continue" of this request; lent until
+ * request_done(). Before the body is first asked for. */
+void request_continue_with(struct request *r, const char *lines);
+/* After sink.end(): asks, by one more 100, for another chunked stream of the same request, as
+ * Swift's two-phase PUT has it; its bytes go to this sink. 0, or -EPROTO: this client
+ * did not say that it waits for 100s, or does not send chunks; nothing was done. */
+int request_read_again(struct request *r, const struct body_sink *sink);
 /* The whole body lies in the connection's buffer already (not chunked, no Expect to honour):
  * request_read_body() would deliver it within the call. */
 bool request_body_is_here(const struct request *r);

@@ -5,9 +5,9 @@
  * all else is in one go. Stand-alone, an absent object gets no tombstone, and the conditions are
  * judged again under the lock. */
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
 #include "server/updates/queue_row.h"
 #include "server/updates/tell.h"
-#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"

@@ -4,6 +4,7 @@
 #include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/comma_list.h"
+#include "server/verbs/footers.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/send.h"
@@ -20,6 +21,8 @@ struct get {
     struct df_object *object;
     struct conditions conditions;
     bool open_expired;
+    struct fragment_wish wish;
+    bool bad_wish; /* answered after what the disk may have to say */
     bool gone;
     char times[64];
 };
@@ -238,6 +241,11 @@ static void on_opened(void *arg, struct df_object *o, int res)
         close_and(g, request_done);
         return;
     }
+    if (g->bad_wish) {
+        df_object_close(o);
+        answer_status(r, 500);
+        return;
+    }
     const struct df_info *info = df_object_info(o);
     if (info->state == DF_LIVE || (info->state == DF_EXPIRED && g->open_expired))
         answer_found(g);
@@ -275,6 +283,19 @@ static bool drops_cache(const struct get *g)
            (request_header(r, "X-Auth-Token") || request_header(r, "X-Storage-Token"));
 }
 
+/* X-Backend-Fragment-Preferences. What is not JSON counts as absent. */
+static const struct fragment_wish *read_wish(struct get *g)
+{
+    const struct request *r = g->request;
+    const struct slice *text = request_header(r, "X-Backend-Fragment-Preferences");
+    if (g->target.plain || !text ||
+        !config_policy(r->loop->config, g->target.name.policy)->df.erasure_coded)
+        return NULL;
+    int res = fragment_preferences_parse(r->arena, *text, &g->wish);
+    g->bad_wish = res < 0 && res != -EINVAL;
+    return g->wish.any ? &g->wish : NULL;
+}
+
 void get_start(struct request *r, const struct target *target)
 {
     struct refusal why;
@@ -298,6 +319,11 @@ void get_start(struct request *r, const struct target *target)
     spec.read_ahead = read_ahead_of(g);
     spec.info_only = is_head(r);
     spec.drop_cache = drops_cache(g);
+    spec.wish = read_wish(g);
+    if (g->bad_wish) { /* nothing will be read, so nothing is to be found damaged */
+        spec.info_only = true;
+        spec.read_ahead = 0;
+    }
     struct df_object *hot = df_open_hot(r->loop->disk, &g->target.name, &spec, g);
     if (hot)
         on_opened(g, hot, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/object_headers.h"
 #include "server/loop.h"
+#include "server/verbs/footers.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/httpdate.h"
 
@@ -54,7 +55,13 @@ void reply_object_headers(struct request *r, const struct df_info *info, const c
     reply_header(r, "X-Timestamp", slice_of(text));
     reply_timestamp(r, "X-Backend-Timestamp", info->timestamp);
     reply_timestamp(r, "X-Backend-Data-Timestamp", info->data_timestamp);
-    reply_timestamp(r, "X-Backend-Durable-Timestamp", info->data_timestamp);
+    if (info->fragment_count == 0) {
+        reply_timestamp(r, "X-Backend-Durable-Timestamp", info->data_timestamp);
+        return;
+    }
+    if (!timestamp_is_zero(info->durable_timestamp))
+        reply_timestamp(r, "X-Backend-Durable-Timestamp", info->durable_timestamp);
+    reply_header(r, "X-Backend-Fragments", fragments_text(r->arena, info));
 }
 
 void reply_plain_headers(struct request *r, const struct df_info *info, const char *content_type)

@@ -9,9 +9,9 @@
  * other stored headers kept unless sent again, and the server gives the time: a judge that runs
  * again under the lock and finds another version answers -ESTALE, and all is done again. */
 #include "server/loop.h"
+#include "server/metrics/metrics.h"
 #include "server/updates/queue_row.h"
 #include "server/updates/tell.h"
-#include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"

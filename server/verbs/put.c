@@ -7,7 +7,7 @@
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/unsupported.h"
-#include "server/verbs/upload.h"
+#include "server/verbs/upload_mime.h"
 #include <errno.h>
 
 /* ---- what exists ---- */
@@ -54,10 +54,12 @@ static void told(void *arg)
 static void created(struct request *r, struct upload *up)
 {
     const struct tell tell = {r, &up->target, up->timestamp, told, up};
+    const struct metadata footers = {.items = up->footers.items, .count = up->footers.count};
     const struct put_facts facts = {.size = up->received,
                                     .content_type = request_header_value(r, "Content-Type"),
                                     .timestamp = up->timestamp,
-                                    .etag = {up->md5_hex, MD5_HEX_LEN}};
+                                    .etag = {up->md5_hex, MD5_HEX_LEN},
+                                    .footers = &footers};
     up->request = r;
     tell_put(&tell, up->old_expiry, up->expiry, &facts);
 }
@@ -99,10 +101,26 @@ static int collect_metadata(struct request *r, struct upload *up, struct slice d
     return res;
 }
 
-static bool is_mime(const struct request *r)
+/* X-Backend-Ssync-Frag-Index: only this fragment is in the way, and it is the one that comes
+ * if the metadata does not say otherwise. */
+static bool read_fragment_headers(struct request *r, struct upload *up)
 {
-    return request_header_true(r, "X-Backend-Obj-Metadata-Footer") ||
-           request_header_true(r, "X-Backend-Obj-Multiphase-Commit");
+    const struct df_policy *p = &config_policy(r->loop->config, up->target.name.policy)->df;
+    const struct slice *text = request_header(r, "X-Backend-Ssync-Frag-Index");
+    if (!p->erasure_coded)
+        return true;
+    up->fragments = p->data_fragments + p->parity_fragments;
+    up->no_commit = request_header_true(r, "X-Backend-No-Commit");
+    up->wish.only_index = text != NULL;
+    return !text || fragment_index_parse(*text, up->fragments, &up->wish.index) == 0;
+}
+
+static bool read_mime_headers(struct request *r, struct upload *up)
+{
+    if (!upload_mime_asked(r))
+        return true;
+    up->mime = upload_mime_new(r, up);
+    return up->mime != NULL;
 }
 
 void put_swift(struct request *r, const struct target *target)
@@ -115,10 +133,8 @@ void put_swift(struct request *r, const struct target *target)
     if (!check(r, up, &delete_at, &why)) {
         upload_drop(up);
         answer_refusal(r, &why);
-    } else if (is_mime(r)) {
-        upload_drop(up);
-        answer_unsupported(r, "PUT with footers or in two phases");
-    } else if (collect_metadata(r, up, delete_at) < 0) {
+    } else if (!read_fragment_headers(r, up) || !read_mime_headers(r, up) ||
+               collect_metadata(r, up, delete_at) < 0) {
         upload_drop(up);
         answer_status(r, 500);
     } else {

@@ -150,8 +150,6 @@ static void object_dispatch(struct request *r, unsigned method)
     struct refusal why;
     if (!find_policy(r, &policy, &why) || !find_target(r, policy, &target, &why))
         answer_refusal(r, &why);
-    else if (policy->df.erasure_coded)
-        answer_unsupported(r, "An erasure-coded storage policy");
     else if (memchr(target.name.device.at, 0, target.name.device.len)) {
         r->untimed = slice_eq(r->method, SLICE("PUT"));
         reply_default_device(r, 507, target.name.device);

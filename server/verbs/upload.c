@@ -7,6 +7,7 @@
 #include "server/verbs/buffers.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/turns.h"
+#include "server/verbs/upload_mime.h"
 #include <assert.h>
 #include <errno.h>
 #include <time.h>
@@ -28,8 +29,9 @@ struct upload_body {
     struct block blocks[BLOCKS_MAX]; /* a queue; the first may be lent, the last is filling */
     unsigned block_count;
     size_t block_size;
-    uint64_t started_s; /* when the body was first asked for */
-    int failure;        /* status to answer with, or 0: U1 */
+    uint64_t started_s;       /* when the body was first asked for */
+    int failure;              /* status to answer with, or 0: U1 */
+    const char *failure_text; /* its body, or NULL */
     unsigned tries;
     struct turn turn; /* own clock: held from the time's being given to finished() */
     bool one_go;      /* the whole body is in blocks[0] */
@@ -37,6 +39,8 @@ struct upload_body {
     bool paused;      /* request_more() is due */
     bool ended;       /* the body */
     bool committed;
+    bool held;    /* stored, and waiting for the second phase */
+    bool waiting; /* finished, but the body goes on */
     bool overdue; /* max_upload_time */
     bool gone;
     char times[256];
@@ -78,6 +82,8 @@ void upload_drop(struct upload *up)
     free_blocks(up->body);
     md5_free(up->body->md5);
     up->body->md5 = NULL;
+    if (up->mime)
+        upload_mime_release(up->mime);
     metadata_release(&up->metadata);
 }
 
@@ -88,15 +94,21 @@ static uint64_t monotonic_s(void)
     return (uint64_t)now.tv_sec;
 }
 
-/* Notes the first failure; finished() answers with it. */
-static void fail(struct upload *up, int status)
+void upload_fail(struct upload *up, int status, const char *text)
 {
     struct upload_body *b = up->body;
-    if (b->failure == 0)
+    if (b->failure == 0) {
         b->failure = status;
+        b->failure_text = text;
+    }
     b->paused = false;
-    if (b->upload && !b->committed)
+    if (b->upload && (!b->committed || b->held))
         df_upload_abort(b->upload);
+}
+
+static void fail(struct upload *up, int status)
+{
+    upload_fail(up, status, NULL);
 }
 
 static void too_long(struct upload *up)
@@ -151,11 +163,16 @@ static void lend_next(struct upload_body *b)
 }
 
 /* What was announced and what came: 0, or the status. */
+static int check_size(const struct upload *up)
+{
+    return up->size >= 0 && up->received != (uint64_t)up->size ? 499 : 0;
+}
+
 static int check_received(struct upload *up)
 {
     struct upload_body *b = up->body;
-    if (up->size >= 0 && up->received != (uint64_t)up->size)
-        return 499;
+    if (check_size(up) != 0)
+        return check_size(up);
     if (up->etag.len > 0 && !slice_eq(up->etag, (struct slice){up->md5_hex, MD5_HEX_LEN}))
         return 422;
     if (up->has_content_md5 && memcmp(up->content_md5, b->digest, MD5_LEN) != 0)
@@ -174,10 +191,31 @@ static int complete_metadata(struct upload *up, struct metadata *m)
     return res == 0 ? metadata_set_name(m, &up->target.name) : res;
 }
 
+/* The metadata's own index wins over the request's. */
+static int name_fragment(struct upload *up)
+{
+    static const char key[] = "X-Object-Sysmeta-Ec-Frag-Index";
+    const struct slice *text = metadata_get(&up->metadata, key);
+    int index = up->wish.index, res = 0;
+    if (text)
+        res = fragment_index_parse(*text, up->fragments, &index);
+    else if (up->wish.only_index)
+        res = metadata_set_number(&up->metadata, key, (uint64_t)index);
+    else
+        res = -EINVAL;
+    if (res == 0)
+        df_upload_set_fragment(up->body->upload, (unsigned)index);
+    return res;
+}
+
 static void commit(struct upload *up)
 {
     struct upload_body *b = up->body;
     struct metadata m = {0};
+    if (up->fragments > 0 && name_fragment(up) < 0) {
+        fail(up, 500);
+        return;
+    }
     if (metadata_copy(&m, &up->metadata) < 0 || complete_metadata(up, &m) < 0) {
         metadata_release(&m);
         fail(up, 500);
@@ -202,7 +240,11 @@ static void stamp_and_commit(void *arg)
 static void whole(struct upload *up)
 {
     struct upload_body *b = up->body;
-    int status = md5_end(b->md5, b->digest, up->md5_hex) < 0 ? 500 : check_received(up);
+    int status = md5_end(b->md5, b->digest, up->md5_hex) < 0 ? 500 : check_size(up);
+    if (status == 0 && up->mime && !upload_mime_footers(up->mime))
+        return;
+    if (status == 0)
+        status = check_received(up);
     if (status != 0) {
         fail(up, status);
         return;
@@ -236,13 +278,12 @@ static void on_drained(void *arg)
 
 /* ---- the body arrives ---- */
 
-static bool on_data(struct request *r, const char *at, size_t len)
+void upload_take(struct upload *up, const char *at, size_t len)
 {
-    struct upload *up = r->state;
     struct upload_body *b = up->body;
-    const struct config *c = r->loop->config;
+    const struct config *c = b->request->loop->config;
     if (b->failure)
-        return true; /* the connection drains it */
+        return;
     up->received += len;
     if (up->received > (uint64_t)c->max_file_size)
         fail(up, 413);
@@ -250,6 +291,18 @@ static bool on_data(struct request *r, const char *at, size_t len)
         too_long(up);
     else if (take(b, at, len) < 0)
         fail(up, 500);
+}
+
+static bool on_data(struct request *r, const char *at, size_t len)
+{
+    struct upload *up = r->state;
+    struct upload_body *b = up->body;
+    if (b->failure)
+        return true; /* the connection drains it */
+    if (up->mime)
+        upload_mime_data(up->mime, at, len);
+    else
+        upload_take(up, at, len);
     if (b->failure || b->one_go)
         return true;
     lend_next(b);
@@ -262,6 +315,8 @@ static void on_end(struct request *r)
     struct upload *up = r->state;
     struct upload_body *b = up->body;
     b->ended = true;
+    if (up->mime && !b->failure)
+        upload_mime_stream_end(up->mime);
     if (b->failure || b->one_go)
         return;
     lend_next(b);
@@ -298,6 +353,8 @@ static void on_began(void *arg)
     struct upload_body *b = up->body;
     if (b->failure) /* a small body that is not what was announced */
         df_upload_abort(b->upload);
+    else if (up->mime && !b->gone && !upload_mime_start(up->mime))
+        return;
     else if (!b->gone)
         read_body(up);
 }
@@ -333,7 +390,10 @@ static void answer(struct upload *up, int res)
         up->form->refused(r, up);
     else if (failure == 422 && up->target.plain)
         answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
-    else if (failure)
+    else if (failure && b->failure_text) {
+        reply_begin(r, failure);
+        answer_with_text(r, b->failure_text, "text/html; charset=UTF-8");
+    } else if (failure)
         answer_status(r, failure);
     else if (res == -ESTALE)
         answer_plain(r, 409,
@@ -357,16 +417,55 @@ static void on_finished(void *arg, int res)
     b->request->times = b->times;
     count(up, res);
     b->upload = NULL;
-    b->committed = false;
+    b->committed = b->held = false;
     turn_give(&b->turn);
+    if (res == 0 && up->mime && b->failure) {
+        res = -ECANCELED; /* durable, but the rest of the body did not come */
+    } else if (res == 0 && up->mime && !upload_mime_is_over(up->mime)) {
+        b->waiting = true;
+        return;
+    }
     if (res == -ESTALE && b->one_go && !up->verdict && !b->gone && ++b->tries < STALE_TRIES)
         run(up);
     else
         end(up, res);
 }
 
-static const struct df_upload_calls upload_calls = {
-    .judge = on_judge, .began = on_began, .drained = on_drained, .finished = on_finished};
+/* ---- two phases ---- */
+
+static void on_stored(void *arg)
+{
+    struct upload *up = arg;
+    struct upload_body *b = up->body;
+    b->held = true;
+    if (b->failure || b->gone)
+        df_upload_abort(b->upload);
+    else
+        upload_mime_stored(up->mime);
+}
+
+void upload_commit_durable(struct upload *up)
+{
+    if (!up->body->held)
+        return; /* given up already */
+    up->body->held = false;
+    df_upload_make_durable(up->body->upload);
+}
+
+void upload_second_phase_over(struct upload *up)
+{
+    struct upload_body *b = up->body;
+    if (!b->waiting)
+        return;
+    b->waiting = false;
+    end(up, b->failure ? -ECANCELED : 0);
+}
+
+static const struct df_upload_calls upload_calls = {.judge = on_judge,
+                                                    .began = on_began,
+                                                    .drained = on_drained,
+                                                    .stored = on_stored,
+                                                    .finished = on_finished};
 
 /* ---- the client leaves ---- */
 
@@ -375,14 +474,19 @@ static void on_gone(struct request *r)
     struct upload *up = r->state;
     struct upload_body *b = up->body;
     b->gone = true;
-    if (!b->ended)
+    bool wanted = !b->ended || (up->mime && !upload_mime_is_over(up->mime));
+    if (wanted)
         fail(up, 499); /* the reply is a no-op, the access line is not */
 }
 
 static const char *step_of(const struct request *r)
 {
     const struct upload_body *b = ((const struct upload *)r->state)->body;
-    return b->committed ? "committing" : b->lending ? "writing" : b->ended ? "ending" : "receiving";
+    return b->held        ? "waiting for commit"
+           : b->committed ? "committing"
+           : b->lending   ? "writing"
+           : b->ended     ? "ending"
+                          : "receiving";
 }
 
 static const struct handler upload_handler = {.name = "PUT", .gone = on_gone, .step = step_of};
@@ -402,7 +506,10 @@ static void begin(void *arg)
                                   .size = b->one_go ? (int64_t)up->received : up->size,
                                   .now = up->timestamp,
                                   .next_part_power = up->next_part_power,
-                                  .recheck = up->form->own_clock};
+                                  .recheck = up->form->own_clock,
+                                  .hold = up->mime && upload_mime_two_phases(up->mime),
+                                  .stay_pending = up->no_commit,
+                                  .wish = up->fragments > 0 ? &up->wish : NULL};
     b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
     if (!b->upload) {
         turn_give(&b->turn);
@@ -426,9 +533,10 @@ static void run(struct upload *up)
         begin(up);
 }
 
-static bool fits_one_go(const struct request *r, const struct upload_body *b)
+static bool fits_one_go(const struct request *r, const struct upload *up)
 {
-    return !r->chunked && !r->expects_continue && r->content_length <= ONE_GO_MAX &&
+    const struct upload_body *b = up->body;
+    return !up->mime && !r->chunked && !r->expects_continue && r->content_length <= ONE_GO_MAX &&
            r->content_length <= b->block_size && request_body_is_here(r);
 }
 
@@ -437,7 +545,7 @@ void upload_start(struct request *r, struct upload *up)
     struct upload_body *b = up->body;
     r->state = up;
     r->handler = &upload_handler;
-    b->one_go = fits_one_go(r, b);
+    b->one_go = fits_one_go(r, up);
     if (b->one_go) {
         read_body(up);
         assert(b->ended || b->failure);

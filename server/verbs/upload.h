@@ -20,10 +20,12 @@
 #define OBJSRV_UPLOAD_H
 
 #include "server/verbs/conditions.h"
+#include "server/verbs/footers.h"
 #include "server/verbs/md5.h"
 #include "server/verbs/target.h"
 
 struct upload;
+struct upload_mime;
 
 /* What the two modes do differently. */
 struct upload_form {
@@ -50,6 +52,11 @@ struct upload {
     struct conditions conditions;
     unsigned next_part_power; /* 0: none */
     int64_t expiry;           /* X-Delete-At in seconds; 0: none */
+    struct upload_mime *mime; /* the body is a multipart document (upload_mime.h), or NULL */
+    /* Erasure coding. */
+    unsigned fragments;        /* how many there are of an object; 0: a replicated policy */
+    bool no_commit;            /* leave the fragment pending */
+    struct fragment_wish wish; /* which of the existing fragments counts */
 
     /* The judge's. */
     int verdict; /* a status, or 0 */
@@ -59,6 +66,7 @@ struct upload {
     /* Results. */
     char md5_hex[MD5_HEX_LEN + 1];
     uint64_t received;
+    struct footers footers; /* all of them; for who tells the container server */
 
     struct request *request;  /* the form's own */
     struct upload_body *body; /* upload.c's own */
@@ -70,5 +78,14 @@ struct upload *upload_new(struct request *r, const struct upload_form *form,
                           const struct target *target);
 void upload_drop(struct upload *up);
 void upload_start(struct request *r, struct upload *up);
+
+/* ---- for upload_mime.c ---- */
+
+/* Notes the first failure: the upload is given up, and answered when that is done. `text`: static,
+ * as text/html; NULL: the status's own. */
+void upload_fail(struct upload *up, int status, const char *text);
+void upload_take(struct upload *up, const char *at, size_t len); /* bytes of the object */
+void upload_commit_durable(struct upload *up);                   /* after stored() */
+void upload_second_phase_over(struct upload *up);
 
 #endif

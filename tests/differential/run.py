@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
 from harness import isolate, servers, suite, tree, wire        # noqa: E402
+import coded                                                   # noqa: E402
 import fixed                                                   # noqa: E402
 import generate                                                # noqa: E402
 import states                                                  # noqa: E402
@@ -99,8 +100,30 @@ def _body_bytes(step):
     return b'', step.headers
 
 
+def _talk(connection, step):
+    """A body in several goes, each after an answer (coded.py). Ends at the first final one."""
+    interim = []
+    try:
+        connection.send(step.headers)
+        for item in step.body[1] + [None]:
+            if item is not None:
+                connection.send(item)
+                continue
+            response = connection.read_response(step.method, interim=True)
+            if response.status >= 200:
+                return _comparable(response, interim), False
+            interim.append(f'{response.status} {response.reason} {response.headers}')
+        return {'interim': interim, 'no final answer': True}, False
+    except wire.Closed as e:
+        return {'interim': interim, 'closed after': e.args[0]}, False
+    except (OSError, ValueError) as e:
+        return {'interim': interim, 'broken': type(e).__name__}, False
+
+
 def _exchange(connection, step):
     """(comparable answer, whether the connection can be used on)."""
+    if isinstance(step.body, tuple) and step.body[0] == 'talk':
+        return _talk(connection, step)
     body, headers = _body_bytes(step)
     head = wire.head_bytes(step.method, step.target, headers)
     expects = any(n == 'Expect' for n, _ in headers)
@@ -320,6 +343,8 @@ def main():
         for number, (name, data) in enumerate(fixed.rows()):
             run.row(number, name, data)
         for case in generate.Generator(args.seed, run.base).cases(args.count):
+            run.case(case)
+        for case in coded.Generator(args.seed, run.base).cases(args.count // 5):
             run.case(case)
         if not run.subject.server.running():
             run.failed += 1

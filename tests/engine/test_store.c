@@ -169,8 +169,9 @@ static void test_places(void **state)
         const char *device, *below;
         int r;
     } rows[] = {
-        {0, "sda1", "objects/7/", 0}, {1, "sda1", "objects-1/7/", 0}, {2, "sda1", "", -EOPNOTSUPP},
-        {9, "sda1", "", -EINVAL},     {0, "sdb1", "", -ENODEV},
+        {0, "sda1", "objects/7/", 0},   {1, "sda1", "objects-1/7/", 0},
+        {2, "sda1", "objects-2/7/", 0}, {9, "sda1", "", -EINVAL},
+        {0, "sdb1", "", -ENODEV},
     };
     struct scratch *s = *state;
     static struct object_place p;

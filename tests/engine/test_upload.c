@@ -43,11 +43,13 @@ static void fresh_devices(void)
 
 static struct df_store *open_store(enum df_on_existing on_existing, enum df_engine engine)
 {
-    static const struct df_policy policy = {.index = 0};
+    static const struct df_policy policies[] = {
+        {.index = 0},
+        {.index = 1, .erasure_coded = true, .data_fragments = 2, .parity_fragments = 1}};
     struct df_options options = {
         .devices = devices,
-        .policies = &policy,
-        .policy_count = 1,
+        .policies = policies,
+        .policy_count = 2,
         .hash_key = {.prefix = SLICE("pfx"), .suffix = SLICE("sfx")},
         .reclaim_age_s = 1000000000, /* the tombstones here are years old */
         .fallocate = true,
@@ -74,7 +76,8 @@ static const struct df_name name = {
     .container = SLICE("c"),
     .object = SLICE("o"),
 };
-#define HASH_DIR "objects/7/ad8/a2f44d515fb09dd10b491d4919d60ad8"
+#define HASH_DIR  "objects/7/ad8/a2f44d515fb09dd10b491d4919d60ad8"
+#define CODED_DIR "objects-1/7/ad8/a2f44d515fb09dd10b491d4919d60ad8"
 
 /* ---- one upload, driven to its end ---- */
 
@@ -88,6 +91,11 @@ struct put {
     uint64_t ticks; /* after BASE_TICKS */
     enum df_upload_kind kind;
     bool finished, streamed, abort_at_end, abort_when_begun;
+    bool coded; /* in the erasure-coded policy, as fragment `index` */
+    unsigned index;
+    bool hold, stay_pending, abort_when_stored;
+    int stored;
+    void (*when_stored)(struct put *p);
     int res, judge_answer, judged, drained;
     enum df_state seen;
     struct timestamp seen_timestamp;
@@ -116,6 +124,8 @@ static void put_commit(struct put *p)
         assert_int_equal(metadata_set_text(&m, "Content-Type", "t/p"), 0);
     }
     assert_int_equal(metadata_set_text(&m, "name", "/AUTH_test/c/o"), 0);
+    if (p->coded && p->kind == DF_UPLOAD_DATA)
+        df_upload_set_fragment(p->upload, p->index);
     df_upload_commit(p->upload, &m);
 }
 
@@ -153,6 +163,19 @@ static void put_drained(void *arg)
         put_more(p);
 }
 
+static void put_stored(void *arg)
+{
+    struct put *p = arg;
+    assert_true(p->hold);
+    p->stored++;
+    if (p->when_stored)
+        p->when_stored(p);
+    else if (p->abort_when_stored)
+        df_upload_abort(p->upload);
+    else
+        df_upload_make_durable(p->upload);
+}
+
 static void put_finished(void *arg, int res)
 {
     struct put *p = arg;
@@ -167,14 +190,19 @@ static void put_start(struct put *p)
         p->body = p->kind == DF_UPLOAD_DATA ? "hello" : "";
     if (p->body_len == 0)
         p->body_len = strlen(p->body);
-    static const struct df_upload_calls calls = {put_judge, put_began, put_drained, put_finished};
+    static const struct df_upload_calls calls = {put_judge, put_began, put_drained, put_stored,
+                                                 put_finished};
     struct df_upload_spec spec = {
         .kind = p->kind,
         .timestamp = {.ticks = BASE_TICKS + p->ticks},
         .size = (int64_t)p->body_len,
         .now = df_now(),
+        .hold = p->hold,
+        .stay_pending = p->stay_pending,
     };
-    p->upload = df_upload_begin(p->thread, &name, &spec, &calls, p);
+    struct df_name where = name;
+    where.policy = p->coded;
+    p->upload = df_upload_begin(p->thread, &where, &spec, &calls, p);
     assert_non_null(p->upload);
     if (p->streamed)
         return;
@@ -448,6 +476,146 @@ static void test_no_such_device(void **state)
     fixture_close(&f);
 }
 
+/* ---- erasure coding ---- */
+
+#define PENDING CODED_DIR "/1700000000.00000#1.data"
+#define DURABLE CODED_DIR "/1700000000.00000#1#d.data"
+
+static bool is_there(const char *path)
+{
+    return access(below_device(path), F_OK) == 0;
+}
+
+static void touch(const char *path)
+{
+    FILE *f = fopen(below_device(path), "w");
+    assert_non_null(f);
+    fclose(f);
+}
+
+/* The other nodes are asked: nothing has the durable name yet, and the answer may come late. */
+static void answer_later(struct put *p)
+{
+    assert_true(is_there(p->coded ? PENDING : HASH_DIR "/1700000000.00000.data"));
+    assert_false(is_there(DURABLE));
+}
+
+static void test_two_phases(void **state)
+{
+    EACH_ENGINE(i)
+    {
+        for (unsigned coded = 0; coded < 2; coded++) {
+            struct fixture f = fixture_open(DF_EXISTING_RENAME, engines[i]);
+            struct put p = PUT(f.thread, .coded = coded, .index = 1, .hold = true,
+                               .streamed = i == 0, .when_stored = answer_later);
+            struct pollfd fd = {.fd = df_thread_fd(f.thread), .events = POLLIN};
+            put_start(&p);
+            for (df_thread_flush(f.thread); p.stored == 0; df_thread_flush(f.thread)) {
+                assert_int_not_equal(poll(&fd, 1, 30000), 0);
+                df_thread_reap(f.thread);
+            }
+            assert_false(p.finished);
+            df_upload_make_durable(p.upload);
+            put_wait(&p);
+            assert_int_equal(p.res, 0);
+            assert_int_equal(p.stored, 1);
+            assert_int_equal(is_there(DURABLE), coded);
+            assert_int_equal(count_entries(coded ? CODED_DIR : HASH_DIR), 1);
+            fixture_close(&f);
+        }
+    }
+}
+
+static void test_no_second_phase(void **state)
+{
+    EACH_ENGINE(i)
+    {
+        struct fixture f = fixture_open(DF_EXISTING_RENAME, engines[i]);
+        assert_int_equal(
+            put(&PUT(f.thread, .coded = true, .index = 1, .hold = true, .abort_when_stored = true)),
+            -ECANCELED);
+        assert_file(PENDING, "hello");
+        assert_int_equal(put(&PUT(f.thread, .coded = true, .index = 2, .stay_pending = true)), 0);
+        assert_int_equal(
+            put(&PUT(f.thread, .coded = true, .index = 0, .stay_pending = true, .hold = true)), 0);
+        assert_int_equal(count_entries(CODED_DIR), 3);
+        struct put p =
+            PUT(f.thread, .coded = true, .index = 1, .ticks = 1, .judge_answer = -ESTALE);
+        assert_int_equal(put(&p), -ESTALE);
+        assert_int_equal(p.seen, DF_ABSENT); /* pending fragments are nothing to a writer */
+        assert_int_equal(put(&PUT(f.thread, .hold = true, .abort_when_stored = true)), -ECANCELED);
+        assert_file(HASH_DIR "/1700000000.00000.data", "hello"); /* a whole object counts at once */
+        fixture_close(&f);
+    }
+}
+
+static void test_commit_removes_what_lost(void **state)
+{
+    struct fixture f = fixture_open(DF_EXISTING_RENAME, DF_ENGINE_THREADS);
+    assert_int_equal(put(&PUT(f.thread, .coded = true, .index = 1)), 0);
+    assert_true(is_there(DURABLE));
+    assert_int_equal(
+        put(&PUT(f.thread, .coded = true, .index = 2, .ticks = 1, .stay_pending = true)), 0);
+    assert_int_equal(count_entries(CODED_DIR), 2);
+    assert_int_equal(put(&PUT(f.thread, .coded = true, .index = 0, .ticks = 2)), 0);
+    assert_true(is_there(CODED_DIR "/1700000000.00002#0#d.data"));
+    assert_int_equal(count_entries(CODED_DIR), 1);
+    struct put p = PUT(f.thread, .coded = true, .index = 1, .ticks = 3, .judge_answer = -ESTALE);
+    assert_int_equal(put(&p), -ESTALE);
+    assert_int_equal(p.seen, DF_LIVE);
+    fixture_close(&f);
+}
+
+/* Between the phases the fragment goes: fine if something as good has come, else an error. */
+static void lose_it(struct put *p)
+{
+    assert_int_equal(remove(below_device(PENDING)), 0);
+    df_upload_make_durable(p->upload);
+}
+
+static void lose_it_to_tombstone(struct put *p)
+{
+    touch(CODED_DIR "/1700000009.00000.ts");
+    lose_it(p);
+}
+
+static void lose_it_to_durable(struct put *p)
+{
+    touch(CODED_DIR "/1700000000.00000#2#d.data");
+    lose_it(p);
+}
+
+static void lose_it_to_pending(struct put *p)
+{
+    touch(CODED_DIR "/1700000009.00000#2.data");
+    lose_it(p);
+}
+
+static void lose_it_to_old_tombstone(struct put *p)
+{
+    touch(CODED_DIR "/1700000000.00000.ts");
+    lose_it(p);
+}
+
+static void test_overtaken(void **state)
+{
+    static const struct {
+        void (*lose)(struct put *p);
+        int res;
+    } losses[] = {{lose_it, -EIO},
+                  {lose_it_to_tombstone, 0},
+                  {lose_it_to_durable, 0},
+                  {lose_it_to_pending, -EIO},
+                  {lose_it_to_old_tombstone, -EIO}};
+    for (unsigned i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+        struct fixture f = fixture_open(DF_EXISTING_RENAME, DF_ENGINE_URING);
+        assert_int_equal(put(&PUT(f.thread, .coded = true, .index = 1, .hold = true,
+                                  .when_stored = losses[i].lose)),
+                         losses[i].res);
+        fixture_close(&f);
+    }
+}
+
 /* ---- with disks that fail or watch ---- */
 
 struct scene {
@@ -455,6 +623,7 @@ struct scene {
     enum df_upload_kind kind;
     bool existing; /* an object with this timestamp is there: REPLACE */
     bool streamed, full_form, no_tmpfile, unlink_form;
+    bool coded, hold;
 };
 
 static const struct scene scenes[] = {
@@ -466,6 +635,12 @@ static const struct scene scenes[] = {
     {"same timestamp, unlink", .kind = DF_UPLOAD_DATA, .existing = true, .unlink_form = true},
     {"tombstone", .kind = DF_UPLOAD_TOMBSTONE},
     {"meta", .kind = DF_UPLOAD_META},
+    {"held", .kind = DF_UPLOAD_DATA, .hold = true},
+    {"fragment", .kind = DF_UPLOAD_DATA, .coded = true},
+    {"fragment, two phases", .kind = DF_UPLOAD_DATA, .coded = true, .hold = true},
+    {"fragment, streamed", .kind = DF_UPLOAD_DATA, .coded = true, .hold = true, .streamed = true},
+    {"fragment, full form", .kind = DF_UPLOAD_DATA, .coded = true, .full_form = true},
+    {"fragment, same timestamp", .kind = DF_UPLOAD_DATA, .coded = true, .existing = true},
 };
 
 static void prepare(const struct scene *s, struct df_store **ret_store)
@@ -481,14 +656,15 @@ static void prepare(const struct scene *s, struct df_store **ret_store)
     if (s->existing) {
         struct df_thread *t;
         assert_int_equal(df_thread_open(*ret_store, &t), 0);
-        assert_int_equal(put(&PUT(t, .body = "older")), 0);
+        assert_int_equal(put(&PUT(t, .body = "older", .coded = s->coded, .index = 1)), 0);
         df_thread_close(t);
     }
 }
 
 static int put_scene(const struct scene *s, struct df_thread *t)
 {
-    struct put p = PUT(t, .kind = s->kind, .streamed = s->streamed, .chunk = 2);
+    struct put p = PUT(t, .kind = s->kind, .streamed = s->streamed, .chunk = 2, .coded = s->coded,
+                       .index = 1, .hold = s->hold);
     return put(&p);
 }
 
@@ -497,7 +673,7 @@ static const char *target_of(const struct scene *s)
     static const char *const targets[] = {[DF_UPLOAD_DATA] = HASH_DIR "/1700000000.00000.data",
                                           [DF_UPLOAD_META] = HASH_DIR "/1700000000.00000.meta",
                                           [DF_UPLOAD_TOMBSTONE] = HASH_DIR "/1700000000.00000.ts"};
-    return targets[s->kind];
+    return s->coded ? DURABLE : targets[s->kind];
 }
 
 /* Runs the scene with its n-th disk operation failing. Returns whether one failed. */
@@ -596,6 +772,10 @@ int main(void)
         cmocka_unit_test(test_directories_swept_meanwhile),
         cmocka_unit_test(test_device_is_full_of_requests),
         cmocka_unit_test(test_no_such_device),
+        cmocka_unit_test(test_two_phases),
+        cmocka_unit_test(test_no_second_phase),
+        cmocka_unit_test(test_commit_removes_what_lost),
+        cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_every_fault),
         cmocka_unit_test(test_order),
     };

@@ -370,15 +370,44 @@ def positions(infos, names):
     return {names.index(i['filename']) for i in infos}
 
 
-def swift_select(names, policy):
+def random_wish(rng, names, coded):
+    """(frag_index, frag_prefs, the tool's word); indexes below 8, where Swift's sets are sorted."""
+    if not coded or rng.random() < 0.3:
+        return None, None, '-'
+    index = rng.randrange(8) if rng.random() < 0.3 else None
+    prefs = None
+    if index is None or rng.random() < 0.5:
+        times = sorted({n.split('#')[0] for n in names if '#' in n} | set(rng.sample(TIMES, 1)))
+        rng.shuffle(times)
+        prefs = [{'timestamp': Timestamp(t), 'exclude': rng.sample(range(8), rng.choice([0, 1, 3, 7]))}
+                 for t in times[:rng.randint(0, 3)] if t[0].isdigit()]
+    word = '' if index is None else 'i%d' % index
+    if prefs is not None:
+        word += 'p' + ';'.join('%s:%s' % (p['timestamp'].internal, ','.join(map(str, p['exclude'])))
+                               for p in prefs)
+    return index, prefs, word
+
+
+def swift_select(names, policy, wish):
     """The question's answer without order, and the names left after cleanup (or None)."""
-    r = policy.manager.get_ondisk_files(names, '/d', verify=False, policy=policy.swift_policy)
+    index, prefs, _ = wish
+    told = {'frag_index': index, 'frag_prefs': prefs} if policy.word != 'r' else {}
+    r = policy.manager.get_ondisk_files(names, '/d', verify=False, policy=policy.swift_policy, **told)
     chosen = {key: names.index(os.path.basename(r[key + '_file'])) if r[key + '_file'] else -1
               for key in ('data', 'meta', 'ctype', 'ts')}
     obsolete = positions(r.get('obsolete', []), names)
     chosen['obsolete'] = obsolete
     chosen['reclaim'] = positions(r.get('possible_reclaim', []), names) - obsolete
+    sets = r.get('frag_sets', {})
+    chosen['listed'] = positions([f for one in sets.values() for f in one], names) - obsolete
+    durable = r.get('durable_frag_set')
+    chosen['durable'] = durable[0]['timestamp'].internal if durable else '-'
     return chosen
+
+
+def same_fragment(names, a, b):
+    """T#1.data and T#1#d.data: Swift takes what comes first in the list, we the durable one."""
+    return a >= 0 and b >= 0 and (names[a].replace('#d.', '.') == names[b].replace('#d.', '.'))
 
 
 def swift_cleanup(names, policy, scratch):
@@ -398,7 +427,8 @@ def swift_cleanup(names, policy, scratch):
 def parse_selection(answer):
     fields = dict(f.split('=') for f in answer.split(' '))
     got = {key: int(fields[key]) for key in ('data', 'meta', 'ctype', 'ts')}
-    for key in ('obsolete', 'reclaim', 'unlinked'):
+    got['durable'] = fields['durable']
+    for key in ('obsolete', 'reclaim', 'unlinked', 'listed'):
         got[key] = {int(n) for n in fields[key].split(',') if n}
     return got
 
@@ -410,25 +440,33 @@ def check_selections(tool, rng, policies, count, scratch):
         names = random_directory(rng, policy.word != 'r')
         shuffled = list(range(len(names)))
         rng.shuffle(shuffled)
-        cases.append((policy, names, shuffled))
-        lines.append('select %s %d %d %s\n' % (policy.word, NOW, RECLAIM_AGE, ' '.join(
+        wish = random_wish(rng, names, policy.word != 'r')
+        cases.append((policy, names, shuffled, wish))
+        lines.append('select %s %d %d %s %s\n' % (policy.word, NOW, RECLAIM_AGE, wish[2], ' '.join(
             hexed(names[i].encode()) for i in shuffled)))
     run = subprocess.run([tool], input=''.join(lines), text=True, stdout=subprocess.PIPE, check=True)
     wrong = tripped = 0
-    for (policy, names, shuffled), answer in zip(cases, run.stdout.split('\n')):
+    for (policy, names, shuffled, wish), answer in zip(cases, run.stdout.split('\n')):
         got = parse_selection(answer)
         for key, value in got.items():
-            got[key] = {shuffled[i] for i in value} if isinstance(value, set) else (
-                shuffled[value] if value >= 0 else -1)
-        want = swift_select(names, policy)
-        want['unlinked'] = swift_cleanup(names, policy, scratch)
+            if isinstance(value, set):
+                got[key] = {shuffled[i] for i in value}
+            elif key != 'durable':
+                got[key] = shuffled[value] if value >= 0 else -1
+        want = swift_select(names, policy, wish)
+        if policy.word == 'r':
+            got['listed'] = want['listed']
+        if same_fragment(names, got['data'], want['data']):
+            got['data'] = want['data']
+        # What a wish changes is never cleaned up by.
+        want['unlinked'] = swift_cleanup(names, policy, scratch) if wish[2] == '-' else got['unlinked']
         if want['unlinked'] is None:
             tripped += 1
             want['unlinked'] = got['unlinked']
         if got != want:
             wrong += 1
             if wrong <= 10:
-                print('select %s %s\n  swift %s\n  we    %s' % (policy.word, names, want, got))
+                print('select %s %s %s\n  swift %s\n  we    %s' % (policy.word, wish[2], names, want, got))
     print('selections: %d, of which Swift raised in %d' % (len(cases), tripped))
     return wrong
 

@@ -7,9 +7,11 @@
  *   parse POLICY NAME            -> KIND INTERNAL CTYPE|none INDEX DURABLE, or "bad"
  *   encode KEY=VALUE...          -> PICKLE
  *   decode PICKLE                -> KEY=VALUE..., or "bad"
- *   select POLICY NOW AGE NAME...-> data=N meta=N ctype=N ts=N obsolete=N,N... reclaim=N,N...
+ *   select POLICY NOW AGE WISH NAME... -> data=N meta=N ctype=N ts=N obsolete=N,N... reclaim=N,N...
+ *          listed=N,N... durable=TIME
  *   title TEXT                   -> KEY
- * POLICY: "r", or "e" and the number of fragments. N: position in the question, from 0. */
+ * POLICY: "r", or "e" and the number of fragments. N: position in the question, from 0.
+ * WISH: "-", or "iINDEX", "p[TIME:INDEX,INDEX;...]", or both. */
 #include "diskfile/format/metadata.h"
 #include "diskfile/format/select.h"
 #include <stdio.h>
@@ -154,8 +156,62 @@ static void print_verdict(const struct selection *s, const char *label, enum fil
     }
 }
 
+static void print_listed(const struct selection *s, const struct slice *names, int count)
+{
+    const char *comma = "";
+    printf(" listed=");
+    for (int i = 0; i < (int)s->count; i++) {
+        if (select_is_listed(&s->entries[i])) {
+            printf("%s%d", comma, position(s, i, names, count));
+            comma = ",";
+        }
+    }
+    char text[TIMESTAMP_TEXT_MAX] = "-";
+    if (s->durable >= 0 && s->data >= 0)
+        timestamp_internal(s->entries[s->durable].file.timestamp, text);
+    printf(" durable=%s", text);
+}
+
+#define WISH_MAX 16
+
+struct asked {
+    struct fragment_wish wish;
+    struct fragment_preference preferences[WISH_MAX];
+    int excluded[WISH_MAX][WISH_MAX];
+};
+
+/* TIME:INDEX,INDEX */
+static void read_preference(char *text, struct asked *a)
+{
+    struct fragment_preference *p = &a->preferences[a->wish.count];
+    int *excluded = a->excluded[a->wish.count++];
+    char *colon = strchr(text, ':');
+    if (!colon || timestamp_parse((struct slice){text, (size_t)(colon - text)}, &p->timestamp) < 0)
+        die("bad preference");
+    p->excluded = excluded;
+    for (char *at = colon + 1; *at; at += *at == ',')
+        excluded[p->excluded_count++] = (int)strtol(at, &at, 10);
+}
+
+static const struct fragment_wish *wish_of(char *word, struct asked *a)
+{
+    char *save = NULL;
+    if (word[0] == '-')
+        return NULL;
+    a->wish.only_index = word[0] == 'i';
+    if (a->wish.only_index)
+        a->wish.index = (int)strtol(word + 1, &word, 10);
+    a->wish.any = word[0] == 'p';
+    a->wish.preferences = a->preferences;
+    for (char *one = a->wish.any ? strtok_r(word + 1, ";", &save) : NULL; one;
+         one = strtok_r(NULL, ";", &save))
+        read_preference(one, a);
+    return &a->wish;
+}
+
 static void answer_select(char **words, int count)
 {
+    struct asked asked = {0};
     struct file_policy policy = policy_of(words[0]);
     struct timestamp now;
     struct slice names[WORDS_MAX];
@@ -164,19 +220,21 @@ static void answer_select(char **words, int count)
     if (timestamp_parse(slice_of(words[1]), &now) < 0)
         die("bad time");
     select_init(&s);
-    for (int i = 3; i < count; i++) {
-        names[i - 3] = unhex_word(words[i]);
-        if (select_add(&s, names[i - 3], &policy) < 0)
+    for (int i = 4; i < count; i++) {
+        names[i - 4] = unhex_word(words[i]);
+        if (select_add(&s, names[i - 4], &policy) < 0)
             die("select_add");
     }
-    count -= 3;
-    select_files(&s, &policy);
+    count -= 4;
+    select_files(&s, &policy, wish_of(words[3], &asked));
     printf("data=%d meta=%d ctype=%d ts=%d", position(&s, s.data, names, count),
            position(&s, s.meta, names, count), position(&s, s.ctype, names, count),
            position(&s, s.tombstone, names, count));
     print_verdict(&s, "obsolete", VERDICT_OBSOLETE, names, count);
     print_verdict(&s, "reclaim", VERDICT_RECLAIM, names, count);
-    select_reclaim(&s, now, strtoull(words[2], NULL, 10));
+    print_listed(&s, names, count);
+    struct reclaim limits = {now, strtoull(words[2], NULL, 10), UINT64_MAX};
+    select_reclaim(&s, &limits);
     print_verdict(&s, "unlinked", VERDICT_OBSOLETE, names, count);
     select_release(&s);
 }

@@ -12,10 +12,11 @@ static const struct file_policy replicated = {.erasure_coded = false};
 static const struct file_policy coded = {.erasure_coded = true};
 static const struct file_policy coded_3 = {.erasure_coded = true, .fragments = 3};
 
-#define SOON   0 /* seconds after e: nothing is old enough */
-#define LATER  1000000
-#define AGE_S  604800
-#define TIME_E 1700000005u
+#define SOON     0 /* seconds after e: nothing is old enough */
+#define LATER    1000000
+#define AGE_S    604800
+#define WINDOW_S 60
+#define TIME_E   1700000005u
 
 struct row {
     const struct file_policy *policy;
@@ -23,7 +24,25 @@ struct row {
     const char *files;
     const char *data, *meta, *ctype, *tombstone;
     const char *left; /* in the order of `files` */
+    const struct fragment_wish *wish;
 };
+
+static const struct fragment_wish index_0 = {.only_index = true, .index = 0};
+static const struct fragment_wish index_3 = {.only_index = true, .index = 3};
+static const struct fragment_wish any = {.any = true};
+
+#define TIME(letter)                                                                               \
+    {                                                                                              \
+        (1700000001ull + (letter) - 'a') * TIMESTAMP_TICKS_PER_S, 0                                \
+    }
+#define PREFER(name, letter, ...)                                                                  \
+    static const int name##_excluded[] = {__VA_ARGS__};                                            \
+    static const struct fragment_preference name##_one = {TIME(letter), name##_excluded,           \
+                                                          sizeof(name##_excluded) / sizeof(int)};  \
+    static const struct fragment_wish name = {.any = true, .preferences = &name##_one, .count = 1}
+PREFER(b_not_1, 'b', 1);
+PREFER(b_not_01, 'b', 0, 1);
+PREFER(a_not_9, 'a', 9);
 
 static const struct row rows[] = {
     /* on-disk-format 5.2 */
@@ -46,6 +65,24 @@ static const struct row rows[] = {
     {&coded, SOON, "b#1.data", "-", "-", "-", "-", "b#1.data"},
     {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "b#1#d.data", "-", "-", "-",
      "b#1#d.data b#0.data c#2.data"},
+    {&coded, SOON, "b#1.data", "b#1.data", "-", "-", "-", "b#1.data", &any},
+    {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "b#0.data", "-", "-", "-",
+     "b#1#d.data b#0.data c#2.data", &index_0},
+    {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "-", "-", "-", "-",
+     "b#1#d.data b#0.data c#2.data", &index_3},
+    {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "c#2.data", "-", "-", "-",
+     "b#1#d.data b#0.data c#2.data", &any},
+    {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "b#0.data", "-", "-", "-",
+     "b#1#d.data b#0.data c#2.data", &b_not_1},
+    {&coded, SOON, "b#1#d.data b#0.data c#2.data a#0#d.data", "c#2.data", "-", "-", "-",
+     "b#1#d.data b#0.data c#2.data", &b_not_01},
+    {&coded, SOON, "b#1#d.data a#0#d.data", "b#1#d.data", "-", "-", "-", "b#1#d.data", &a_not_9},
+    {&coded, SOON, "b#1#d.data b#0.data", "-", "-", "-", "-", "b#1#d.data b#0.data", &b_not_01},
+    {&coded, SOON, "b.ts c#1.data d.meta", "c#1.data", "d.meta", "-", "-", "b.ts c#1.data d.meta",
+     &any},
+    {&coded, SOON, "b#1#d.data c.meta d#0.data", "d#0.data", "-", "-", "-",
+     "b#1#d.data c.meta d#0.data", &any},
+    {&replicated, SOON, "a.data b.data", "b.data", "-", "-", "-", "b.data", &any},
     {&coded, SOON, "b.durable b#0.data b#1.data", "b#1.data", "-", "-", "-",
      "b.durable b#0.data b#1.data"},
     {&coded, SOON, "b.durable a#0#d.data", "-", "-", "-", "-", ""},
@@ -83,7 +120,7 @@ static const struct row rows[] = {
     {&coded, LATER, "c.durable b#0.data", "-", "-", "-", "-", ""},
     {&coded, SOON, "a.durable a#0.data b#1#d.data", "b#1#d.data", "-", "-", "-", "b#1#d.data"},
     {&coded, SOON, "a.ts b.durable", "-", "-", "-", "-", ""},
-    {&coded, LATER, "b#1.data", "-", "-", "-", "-", "b#1.data"}, /* commit window: not here */
+    {&coded, LATER, "b#1.data", "-", "-", "-", "-", "b#1.data"}, /* its mtime is recent */
     {&coded, LATER, "b#1.data c.meta", "-", "-", "-", "-", "b#1.data"},
     {&coded, SOON, "a.foo b#0#d.data b.foo", "b#0#d.data", "-", "-", "-", "b#0#d.data b.foo"},
 };
@@ -162,8 +199,10 @@ static void run_row(const struct row *row, bool reversed)
         const char *name = names[reversed ? count - 1 - i : i];
         assert_int_equal(select_add(&s, slice_of(name), row->policy), 0);
     }
-    select_files(&s, row->policy);
-    select_reclaim(&s, now, AGE_S);
+    select_files(&s, row->policy, row->wish);
+    for (unsigned i = 0; i < s.count; i++)
+        s.entries[i].mtime_s = TIME_E + row->now - WINDOW_S;
+    select_reclaim(&s, &(struct reclaim){now, AGE_S, WINDOW_S});
     assert_int_equal(s.count, count);
     assert_sorted(&s);
     assert_chosen(&s, s.data, row->data);
@@ -193,7 +232,7 @@ static void add_all(struct selection *s, const char *list, const struct file_pol
     select_init(s);
     while (next_word(&list, name, sizeof(name)))
         assert_int_equal(select_add(s, slice_of(name), policy), 0);
-    select_files(s, policy);
+    select_files(s, policy, NULL);
 }
 
 static void test_reclaim_is_strictly_older(void **state)
@@ -202,17 +241,46 @@ static void test_reclaim_is_strictly_older(void **state)
     struct timestamp now = {(1700000002ull + AGE_S) * TIMESTAMP_TICKS_PER_S, 0};
 
     add_all(&s, "b.ts", &replicated);
-    select_reclaim(&s, now, AGE_S);
+    select_reclaim(&s, &(struct reclaim){now, AGE_S, WINDOW_S});
     assert_int_equal(s.tombstone, 0);
-    select_reclaim(&s, now, UINT64_MAX);
+    select_reclaim(&s, &(struct reclaim){now, UINT64_MAX, WINDOW_S});
     assert_int_equal(s.tombstone, 0);
-    select_reclaim(&s, (struct timestamp){0, 0}, 0);
+    select_reclaim(&s, &(struct reclaim){{0, 0}, 0, WINDOW_S});
     assert_int_equal(s.tombstone, 0);
     now.ticks++;
-    select_reclaim(&s, now, AGE_S);
+    select_reclaim(&s, &(struct reclaim){now, AGE_S, WINDOW_S});
     assert_int_equal(s.tombstone, -1);
     assert_int_equal(s.entries[0].verdict, VERDICT_OBSOLETE);
     select_release(&s);
+}
+
+/* A fragment without its commit: old by name, and left alone for longer than the window. */
+static void test_commit_window(void **state)
+{
+    static const struct {
+        int64_t mtime_ago_s;
+        uint64_t age_s, window_s;
+        bool goes;
+    } windows[] = {
+        {WINDOW_S, AGE_S, WINDOW_S, false},
+        {WINDOW_S + 1, AGE_S, WINDOW_S, true},
+        {-10, AGE_S, WINDOW_S, false},
+        {0, AGE_S, 0, true},
+        {WINDOW_S + 1, 2 * LATER, WINDOW_S, false},
+        {2 * TIME_E, AGE_S, WINDOW_S, true},
+    };
+    struct timestamp now = {(uint64_t)(TIME_E + LATER) * TIMESTAMP_TICKS_PER_S, 0};
+    for (EACH(w, windows)) {
+        struct selection s;
+        struct reclaim limits = {now, w->age_s, w->window_s};
+        add_all(&s, "b#1.data", &coded);
+        s.entries[0].mtime_s = (int64_t)TIME_E + LATER - w->mtime_ago_s;
+        assert_int_equal(select_needs_mtime(&s.entries[0], &limits),
+                         w->window_s > 0 && w->age_s == AGE_S);
+        select_reclaim(&s, &limits);
+        assert_int_equal(s.entries[0].verdict == VERDICT_OBSOLETE, w->goes);
+        select_release(&s);
+    }
 }
 
 static void test_verdicts(void **state)
@@ -236,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_reclaim_is_strictly_older),
+        cmocka_unit_test(test_commit_window),
         cmocka_unit_test(test_verdicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,12 @@ name = gold
 default = yes
 [storage-policy:1]
 name = silver
+[storage-policy:2]
+name = coded
+policy_type = erasure_coding
+ec_type = liberasurecode_rs_vand
+ec_num_data_fragments = 2
+ec_num_parity_fragments = 1
 '''
 
 _next_port = 0

@@ -5,7 +5,7 @@
  * SIGINT: hard, SIGUSR1: dump, SIGUSR2: let /hang go on Paths: /hello  /dump  /echo  /slow?MS (a
  * sink that wants a pause after each piece) /stream/N  /abort/N (half of it)  /early (409, body
  * unread)  /mid (413 after the first piece)  /hang (answers after SIGUSR2)  /lent  /stats /expected
- * (409 if Expect) */
+ * (409 if Expect)  /twice?MS (echoes two chunked streams, asking for the second after a while) */
 #include "server/http/request.h"
 #include "server/loop.h"
 #include "server/node/config.h"
@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 /* ---- the disk and the log: nothing ---- */
+
+static atomic_uint working;
 
 struct df_thread {
     int fd;
@@ -61,7 +63,8 @@ void df_thread_each_inflight(struct df_thread *t,
                              void (*each)(void *, void *, const char *, uint64_t), void *arg)
 {
     (void)t;
-    each(arg, NULL, "stub", 1);
+    if (atomic_load(&working) > 0) /* the loop ends when nothing is left */
+        each(arg, NULL, "stub", 1);
 }
 
 /* ---- no container servers either ---- */
@@ -136,6 +139,7 @@ static void on_timer_closed(uv_handle_t *h)
     struct request *r = w->r;
     free(w->body);
     free(w);
+    atomic_fetch_sub(&working, 1);
     request_done(r);
 }
 
@@ -165,6 +169,7 @@ static const struct handler handler = {"stub", gone, step};
 static struct work *start_work(struct request *r)
 {
     struct work *w = calloc(1, sizeof(*w));
+    atomic_fetch_add(&working, 1);
     w->r = r;
     w->ms = r->query.len > 0 ? (unsigned)atoi(arena_text(r->arena, r->query)) : 0;
     (void)uv_timer_init(&r->loop->uv, &w->timer);
@@ -239,6 +244,31 @@ static bool mid_data(struct request *r, const char *at, size_t len)
 static const struct body_sink echo_sink = {echo_data, echo_end, body_failed};
 static const struct body_sink slow_sink = {slow_data, slow_end, body_failed};
 static const struct body_sink mid_sink = {mid_data, slow_end, body_failed};
+
+/* The second stream of the body is asked for after a while; what comes behind the first is no
+ * business of the next request's. */
+static void on_second_due(uv_timer_t *timer)
+{
+    struct work *w = timer->data;
+    if (w->over)
+        return;
+    if (request_read_again(w->r, &echo_sink) < 0) {
+        reply_text(w->r, 500, "no second stream");
+        finish(w);
+    }
+}
+
+static void twice_end(struct request *r)
+{
+    struct work *w = r->state;
+    echo_data(r, "|", 1);
+    if (w->ms > 0)
+        (void)uv_timer_start(&w->timer, on_second_due, w->ms, 0);
+    else
+        on_second_due(&w->timer);
+}
+
+static const struct body_sink twice_sink = {echo_data, twice_end, body_failed};
 
 static void stream_ready(struct request *r)
 {
@@ -336,6 +366,10 @@ void router_dispatch(struct request *r)
     } else if (starts(r, "/echo") || starts(r, "/expected")) {
         start_work(r);
         request_read_body(r, &echo_sink);
+    } else if (starts(r, "/twice")) {
+        start_work(r);
+        request_continue_with(r, "X-Twice: yes\r\n");
+        request_read_body(r, &twice_sink);
     } else if (starts(r, "/slow")) {
         start_work(r);
         request_read_body(r, &slow_sink);

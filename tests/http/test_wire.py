@@ -253,6 +253,73 @@ class Bodies(Wire):
                 s.sendall(body)
                 self.assertEqual(reply(s)[2], body)
 
+    CONTINUE = b'HTTP/1.1 100 Continue\r\nX-Twice: yes\r\n\r\n'
+
+    def test_two_streams_of_one_body(self):
+        """Every split of the bytes, two such requests and a plain one on one connection."""
+        first, second = b'2\r\nab\r\n0\r\n\r\n', b'1\r\nc\r\n4\r\nDEFG\r\n0\r\n\r\n'
+        for path in (b'/twice', b'/twice?5'):
+            for cut in range(len(second)):
+                with self.server.connect() as s:
+                    for _ in range(2):
+                        s.sendall(put(path, b'', CHUNKED, EXPECT))
+                        self.assertEqual(reply(s)[1], self.CONTINUE)
+                        s.sendall(first[:cut])
+                        s.sendall(first[cut:])
+                        self.assertEqual(reply(s)[1], self.CONTINUE)
+                        s.sendall(second[:cut])
+                        s.sendall(second[cut:])
+                        self.assertEqual(reply(s)[2], b'ab|cDEFG')
+                    s.sendall(get(b'/hello'))
+                    self.assertEqual(reply(s)[2], b'hello')
+
+    def test_two_streams_sent_without_waiting(self):
+        for path in (b'/twice', b'/twice?30'):
+            with self.server.connect() as s:
+                s.sendall(put(path, b'2\r\nab\r\n0\r\n\r\n0\r\n\r\n', CHUNKED, EXPECT) + get(b'/hello'))
+                self.assertEqual(reply(s)[1], self.CONTINUE)
+                self.assertEqual(reply(s)[1], self.CONTINUE)
+                self.assertEqual(reply(s)[2], b'ab|')
+                self.assertEqual(reply(s)[2], b'hello')
+
+    def test_second_stream_with_close(self):
+        with self.server.connect() as s:
+            s.sendall(put(b'/twice', b'0\r\n\r\n', CHUNKED, EXPECT, close=True))
+            self.assertEqual(reply(s)[1], self.CONTINUE)
+            self.assertEqual(reply(s)[1], self.CONTINUE)
+            s.sendall(b'1\r\nx\r\n0\r\n\r\n')
+            out = until_eof(s)
+            self.assertIn(b'Connection: close', out)
+            self.assertTrue(out.endswith(b'|x'), out)
+
+    def test_second_stream_only_for_who_waits(self):
+        for headers in ((CHUNKED,), (EXPECT, b'Content-Length: 1')):
+            body = b'1\r\na\r\n0\r\n\r\n' if CHUNKED in headers else b'a'
+            with self.server.connect() as s:
+                s.sendall(put(b'/twice', body, *headers))
+                if EXPECT in headers:
+                    self.assertEqual(reply(s)[0], 100)
+                self.assertEqual(reply(s)[0], 500)
+                s.sendall(get(b'/hello'))
+                self.assertEqual(reply(s)[2], b'hello')
+
+    def test_second_stream_that_breaks(self):
+        for broken in (b'xyz\r\n', b'5\r\nab'):
+            with self.server.connect() as s:
+                s.sendall(put(b'/twice?20', b'0\r\n\r\n', CHUNKED, EXPECT))
+                self.assertEqual(reply(s)[0], 100)
+                self.assertEqual(reply(s)[0], 100)
+                s.sendall(broken)
+                s.shutdown(socket.SHUT_WR)
+                self.assertIn(b'499', until_eof(s))
+
+    def test_second_stream_that_never_comes(self):
+        with self.server.connect() as s:    # client_timeout=1
+            s.sendall(put(b'/twice', b'0\r\n\r\n', CHUNKED, EXPECT))
+            self.assertEqual(reply(s)[0], 100)
+            self.assertEqual(reply(s)[0], 100)
+            self.assertIn(b'408', until_eof(s))
+
     def test_expect_of_http10_is_ignored(self):
         out = self.server.talk(b'PUT /echo HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\na')
         self.assertTrue(out.startswith(b'HTTP/1.1 200'))
@@ -512,6 +579,15 @@ class Ends(Wire):
             how(s)
             self.assertTrue(wait_for(lambda: self.server.stats()['failed'] == before['failed'] + 1))
             self.assertEqual(self.server.stats()['gone'], before['gone'])
+
+    def test_hang_up_between_two_streams(self):
+        before = self.server.stats()
+        with self.server.connect() as s:
+            s.sendall(put(b'/twice?50', b'0\r\n\r\n', CHUNKED, EXPECT))
+            self.assertEqual(reply(s)[0], 100)
+            reset(s)
+        told = lambda st: st['gone'] + st['failed'] - before['gone'] - before['failed']
+        self.assertTrue(wait_for(lambda: told(self.server.stats()) == 1))
 
     def test_hang_up_while_the_sink_waits(self):
         s = self.server.connect()

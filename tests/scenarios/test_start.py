@@ -195,22 +195,6 @@ class NotYet(SwiftCase):
         for method in ('REPLICATE', 'SSYNC'):
             self.expect(501, method, f'/sda1/{self.partition}')
 
-    def test_erasure_coding(self):
-        ec = ('[storage-policy:2]\nname = ec\npolicy_type = erasure_coding\nec_type = liberasurecode_rs_vand\n'
-              'ec_num_data_fragments = 2\nec_num_parity_fragments = 1\n')
-        server = self.start(swift_conf=servers.SWIFT_CONF + ec)
-        ask = {'X-Timestamp': self.t(10), 'Content-Type': 'a/b', 'X-Backend-Storage-Policy-Index': '2'}
-        for method in ('PUT', 'GET', 'HEAD', 'POST', 'DELETE'):
-            r = server.request(method, self.path, ask, b'x' if method == 'PUT' else None)
-            self.assertEqual(r.status, 501, method)
-        self.assertFalse(os.path.exists(os.path.join(server.device, 'objects-2')))
-
-    def test_mime_put(self):
-        r = self.raw(self.put_head(Transfer_Encoding='chunked', X_Backend_Obj_Metadata_Footer='yes',
-                                   X_Backend_Obj_Multipart_Mime_Boundary='b') + wire.chunks(b'x'), 'PUT')
-        self.check(r, 501)
-        self.assert_nothing_stored()
-
     def test_container_update_is_logged(self):
         self.put(X_Container_Host='127.0.0.1:9', X_Container_Device='sda1', X_Container_Partition='3')
         self.get(200)

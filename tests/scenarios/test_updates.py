@@ -7,7 +7,7 @@ import threading
 import time
 
 from base import SwiftCase, headers_of, wait_until
-from harness import containers, tree
+from harness import containers, mime, tree
 
 EMPTY_MD5 = 'd41d8cd98f00b204e9800998ecf8427e'
 BODY_MD5 = '781e5e245d69b566979b86e28d23f2c7'      # of b'0123456789'
@@ -252,6 +252,16 @@ class Container(UpdateCase):
         self.fake.requests.clear()
         self.post(20, **self.told())
         self.assert_headers(self.one_request(), X_Etag='high', X_Size='10', X_Content_Type='x/y')
+
+    def test_199_cu_overrides_in_footers(self):
+        headers = self.told(X_Timestamp=self.t(10), Content_Type='text/plain',
+                            X_Backend_Container_Update_Override_Etag='header',
+                            X_Backend_Container_Update_Override_Size='7')
+        with self.server.connect() as c:
+            talk = mime.Talk(c, self.path, headers_of(headers), commit=False)
+            footers = {'X-Backend-Container-Update-Override-Etag': 'footer', 'Etag': ''}
+            self.check(talk.whole(b'abc', footers), 201)
+        self.assert_headers(self.one_request(), X_Etag='footer', X_Size='7')
 
     def test_200_cu_ec_post(self):
         self.put(10, X_Object_Sysmeta_Ec_Etag='whole', X_Object_Sysmeta_Ec_Content_Length='999')
