@@ -31,6 +31,7 @@
 
 #include "diskfile/format/hashpath.h"
 #include "diskfile/format/metadata.h"
+#include "diskfile/format/pending.h"
 #include "diskfile/format/timestamp.h"
 
 /* ---- the store ---- */
@@ -261,6 +262,17 @@ void df_read(struct df_object *o, void *buf, size_t len, uint64_t off,
 
 /* Also while an operation is in flight: its callback then never comes. */
 void df_object_close(struct df_object *o);
+
+/* ---- updates that wait ---- */
+
+/* Leaves a container update on `device` for Swift's object-updater: durable when done(0) comes.
+ * The file's name is made of the update's account, container and object and of `timestamp`;
+ * one that is there is replaced. Everything is copied: nothing is lent. The device's limit
+ * of requests does not count here, for the request that caused this was admitted. done() comes
+ * once, later; false: no memory, and it never comes. */
+bool df_pending_write(struct df_thread *t, struct slice device, unsigned policy,
+                      struct timestamp timestamp, const struct pending_update *update,
+                      void (*done)(void *arg, int res), void *arg);
 
 /* ---- watching ---- */
 

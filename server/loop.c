@@ -2,12 +2,13 @@
 /* loop.c -- see loop.h. The thread: open, run, wind up.
  *
  * Stopping: a message from another thread -> no new connections; those waiting in the backlog are
- * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed
- * -> handles closed -> uv_run() returns -> what is still in flight on the disk ends -> the disk's
- * share is closed -> the thread ends. */
+ * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed,
+ * container servers are told or it is left on the disk -> handles closed -> uv_run() returns ->
+ * what is still in flight on the disk ends -> the disk's share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
 #include "server/node/log.h"
+#include "server/updates/update.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -202,6 +203,7 @@ static void close_handles(struct loop *l)
         return;
     p->closing = true;
     conns_close(p->conns);
+    updates_close(l->updates);
     uv_close((uv_handle_t *)&p->wake, NULL);
     uv_close((uv_handle_t *)&p->disk_ready, NULL);
     uv_close((uv_handle_t *)&p->before_block, NULL);
@@ -209,10 +211,22 @@ static void close_handles(struct loop *l)
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
 }
 
+/* Clients may be gone while what they caused is still being told to container servers. */
+static bool is_empty(const struct loop *l)
+{
+    return l->conn_count == 0 && updates_idle(l->updates);
+}
+
+static void on_updates_idle(struct loop *l)
+{
+    if (l->stopping && is_empty(l))
+        close_handles(l);
+}
+
 static void on_conn_freed(struct loop *l)
 {
     struct loop_private *p = l->own;
-    if (l->stopping && l->conn_count == 0)
+    if (l->stopping && is_empty(l))
         close_handles(l);
     else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
         set_accepting(l, true);
@@ -223,6 +237,7 @@ static void on_stop_timeout(uv_timer_t *timer)
     struct loop *l = timer->data;
     log_line(LOG_LEVEL_WARNING, "loop %u: %s passed, closing %u connections", l->index,
              l->draining ? "stale_worker_timeout" : "stop_timeout", l->conn_count);
+    updates_stop(l->updates);
     conns_stop(l->own->conns, false);
 }
 
@@ -241,8 +256,10 @@ static void stop(struct loop *l, bool graceful)
     if (!l->stopping || l->draining)
         begin_stop(l, graceful, l->config->stop_timeout);
     l->draining = false;
+    if (!graceful)
+        updates_stop(l->updates);
     conns_stop(l->own->conns, graceful);
-    if (l->conn_count == 0)
+    if (is_empty(l))
         close_handles(l);
 }
 
@@ -252,7 +269,7 @@ static void drain(struct loop *l)
         return;
     l->draining = true;
     begin_stop(l, true, atomic_load(&l->own->drain_s));
-    if (l->conn_count == 0)
+    if (is_empty(l))
         close_handles(l);
 }
 
@@ -473,6 +490,9 @@ static int open_loop(struct loop *l)
         res = open_disk(l);
     if (res < 0)
         return res;
+    res = updates_open(l, on_updates_idle, &l->updates);
+    if (res < 0)
+        return res;
     p->conns = conns_new(l, on_conn_freed);
     if (p->conns == NULL)
         return -ENOMEM;
@@ -548,6 +568,7 @@ static void free_loop(struct loop *l)
         sem_destroy(&l->own->opened);
         if (l->own->conns != NULL)
             conns_free(l->own->conns);
+        updates_free(l->updates);
         for (struct order *next, *each = l->own->orders; each != NULL; each = next) {
             next = each->next;
             if (each->take_fd >= 0)

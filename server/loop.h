@@ -13,12 +13,14 @@
 
 struct conn;
 struct metrics;
+struct updates;
 
 struct loop {
     unsigned index;
     const struct config *config;
     struct df_store *store;
     struct df_thread *disk;
+    struct updates *updates; /* to container servers */
     uv_loop_t uv;
     char date[32];      /* IMF-fixdate of this second: loop_date() */
     struct conn *conns; /* all open connections */

@@ -47,8 +47,6 @@ size_t policy_path_component(const char *base, unsigned policy_index, char text[
 
 #define REASON_MAX 256
 
-/* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
- * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 /* What tells whether a file is still the one that was read, unchanged. */
 struct file_identity {
     dev_t dev;
@@ -66,6 +64,8 @@ struct object_identity {
     bool sole_file; /* nothing else lies in the hash directory */
 };
 
+/* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
+ * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 struct object_state {
     struct df_info info;
     struct metadata merged, data, meta;

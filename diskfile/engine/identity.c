@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* identity.c -- see identity.h. */
+#include "diskfile/engine/directory.h"
 #include "diskfile/engine/identity_file.h"
 
 #include <dirent.h>
@@ -279,16 +280,6 @@ static int check_set(struct identity *id)
 
 /* ---- the first start ---- */
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 /* The last component of `path`, whose parent exists, durably. */
 static int make_one(char *path)
 {
@@ -296,11 +287,11 @@ static int make_one(char *path)
         return errno == EEXIST ? 0 : -errno;
     char *slash = strrchr(path, '/');
     if (!slash)
-        return sync_directory(".");
+        return directory_sync(".");
     if (slash == path)
-        return sync_directory("/");
+        return directory_sync("/");
     *slash = '\0';
-    int r = sync_directory(path);
+    int r = directory_sync(path);
     *slash = '/';
     return r;
 }
@@ -471,7 +462,7 @@ int identity_take_over(const char *const *dirs, unsigned count, const int *locks
                        size_t problem_len)
 {
     if (count == 0 || count > IDENTITY_DIRS_MAX) {
-        snprintf(problem, problem_len, "%u data directories: there may be 1 to %u", count,
+        snprintf(problem, problem_len, "%u data directories: there may be 1 to %d", count,
                  IDENTITY_DIRS_MAX);
         return -EINVAL;
     }
@@ -519,7 +510,7 @@ void identity_close(struct identity *identity)
 {
     if (!identity)
         return;
-    for (unsigned i = 0; i < identity->count; i++) {
+    for (unsigned i = 0; identity->dirs && i < identity->count; i++) {
         if (identity->dirs[i].fd >= 0)
             close(identity->dirs[i].fd);
         free(identity->dirs[i].path);

@@ -91,6 +91,7 @@ static void device_free(struct store_device *d)
 {
     if (d->pool)
         disk_device_free(d->pool);
+    pthread_mutex_destroy(&d->probing);
     free(d->name);
     free(d->path);
     free(d);
@@ -107,6 +108,7 @@ static int device_new(const struct df_store *store, const char *name, const char
     d->path = strdup(path);
     atomic_init(&d->probed_dev, DEVICE_UNPROBED);
     atomic_init(&d->form, COMMIT_FULL);
+    pthread_mutex_init(&d->probing, NULL);
     int r = d->name && d->path ? disk_device_new(name, &limits, &d->pool) : -ENOMEM;
     if (r < 0) {
         d->pool = NULL;
@@ -196,9 +198,7 @@ static bool has_stub(const char *path)
     return stat(stub, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub.
- * *ret_st: the directory's, if there is one. */
-static bool is_mounted(const char *path, struct stat *ret_st)
+bool store_is_mounted(const char *path, struct stat *ret_st)
 {
     char parent[PATH_MAX + 16];
     struct stat up;
@@ -216,7 +216,7 @@ static bool is_mounted(const char *path, struct stat *ret_st)
 static bool is_usable(struct df_store *store, const struct store_device *d, struct stat *ret_st)
 {
     if (store->options.mount_check && !store->own->identity)
-        return is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
+        return store_is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
     if (store->own->identity && identity_check(store->own->identity, d->index) < 0)
         return false;
     return stat(d->path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
@@ -259,6 +259,35 @@ int store_device_check(struct df_store *store, struct store_device *device)
 {
     int r = check_and_probe(store, device);
     return r == -ENODEV || r == -ENOTSUP ? r : 0;
+}
+
+/* ---- writable? ---- */
+
+static bool blames_the_disk(int error)
+{
+    return error == -EIO || error == -EROFS || error == -ESHUTDOWN || error == -EUCLEAN;
+}
+
+void store_write_failed(struct df_store *store, struct store_device *d, int error)
+{
+    if (blames_the_disk(error) && !atomic_exchange(&d->distrusted, true))
+        store_event(store, DF_EVENT_ERROR,
+                    "device %s (%s): a write failed: %s; none is tried until a probe succeeds",
+                    d->name, d->path, strerror(-error));
+}
+
+int store_write_check(struct df_store *store, struct store_device *d)
+{
+    if (!atomic_load_explicit(&d->distrusted, memory_order_relaxed))
+        return 0;
+    if (pthread_mutex_trylock(&d->probing) != 0)
+        return -ENODEV;
+    int r = probe_writes(d->path);
+    if (r == 0 && atomic_exchange(&d->distrusted, false))
+        store_event(store, DF_EVENT_WARNING, "device %s (%s): a probe succeeded, writes go on",
+                    d->name, d->path);
+    pthread_mutex_unlock(&d->probing);
+    return r == -ENOSPC || r == -EDQUOT ? r : r < 0 ? -ENODEV : 0;
 }
 
 /* ---- what there is ---- */
@@ -402,7 +431,7 @@ static int choose_engine(struct df_store *store)
     }
     char reason[128] = "";
     const struct store_device *d = first_with_tmpfile(store);
-    int r = disk_uring_selftest(d ? d->path : "/tmp", reason);
+    int r = disk_uring_selftest(d ? d->path : NULL, reason);
     if (r < 0 && store->options.engine == DF_ENGINE_URING)
         return refuse(store, r,
                       "io_engine = uring does not work here (%s): allow io_uring, or configure "

@@ -99,12 +99,16 @@ static int read_context(struct loading *l, const struct ini_section *s,
 }
 
 /* Options of the section that nobody knows. They do no harm, but may be slips. */
+/* Swift's older place for it: beats the one in [swift-constraints]. */
+#define OLD_ACCOUNT_PREFIX "auto_create_account_prefix"
+
 static void collect_unknown(struct loading *l, const char *section, const struct paste_context *c,
                             const struct ini_section *s)
 {
     for (unsigned i = 0; i < c->count; i++) {
         const struct paste_item *item = &c->items[i];
-        bool here = item->section == s->name && item->written->line > 0;
+        bool here = item->section == s->name && item->written->line > 0 &&
+                    strcmp(item->name, OLD_ACCOUNT_PREFIX) != 0;
         if (!here || strcmp(item->name, "use") == 0 || option_find(section, item->name) != NULL)
             continue;
         char *text = NULL;
@@ -119,7 +123,7 @@ static void collect_unknown(struct loading *l, const char *section, const struct
 static bool known_anywhere(const char *name)
 {
     return option_find("app", name) != NULL || option_find("healthcheck", name) != NULL ||
-           option_find("recon", name) != NULL;
+           option_find("recon", name) != NULL || strcmp(name, OLD_ACCOUNT_PREFIX) == 0;
 }
 
 static void collect_unknown_defaults(struct loading *l)
@@ -451,13 +455,22 @@ static void find_here(struct loading *l, const char *file)
     char *path = NULL, *cwd = file[0] == '/' ? NULL : start_memory(getcwd(NULL, 0));
     if (asprintf(&path, "%s%s%s", cwd != NULL ? cwd : "", cwd != NULL ? "/" : "", file) < 0)
         path = NULL;
-    l->here = start_memory(path);
+    l->here = path = start_memory(path);
     free(cwd);
     ini_set_default(l->ini, "__file__", path);
     char *slash = strrchr(path, '/');
     if (stat(file, &st) != 0 || !S_ISDIR(st.st_mode))
         slash[slash == path] = '\0';
     ini_set_default(l->ini, "here", path);
+}
+
+static void take_old_account_prefix(struct loading *l)
+{
+    const struct paste_item *item = paste_find(&l->app, OLD_ACCOUNT_PREFIX);
+    char expected[160];
+    if (item != NULL)
+        (void)option_set(option_find("constraints", OLD_ACCOUNT_PREFIX), item->value, l->config,
+                         expected, sizeof(expected)); /* any text will do */
 }
 
 static int load(struct loading *l, const char *file, const char *swift_conf)
@@ -484,6 +497,8 @@ static int load(struct loading *l, const char *file, const char *swift_conf)
     if (res == 0 && !c->standalone)
         res = swift_conf_load(c, swift_conf != NULL ? swift_conf : SWIFT_CONF, l->problem,
                               l->problem_len);
+    if (!c->standalone)
+        take_old_account_prefix(l);
     collect_unknown_defaults(l);
     return res;
 }

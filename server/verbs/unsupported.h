@@ -8,8 +8,8 @@
 /* Answers 501 with "<what> is not supported yet" and ends the request. */
 void answer_unsupported(struct request *r, const char *what);
 
-/* A PUT, POST or DELETE was done that Swift would tell others about (container server, queue of
- * expiring objects, next part power). A warning at most once a minute, DEBUG for each. */
-void log_skipped_updates(const struct request *r, bool has_old_expiry);
+/* A PUT, POST or DELETE was done that Swift would link into the next part power's partition
+ * too. A warning at most once a minute, DEBUG for each. */
+void log_skipped_links(const struct request *r);
 
 #endif

@@ -290,18 +290,20 @@ static void on_began(void *arg)
         read_body(up);
 }
 
+/* A failure of ours ends the upload with -ECANCELED; whatever else the disk says came first. */
 static void answer(struct upload *up, int res)
 {
     struct upload_body *b = up->body;
     struct request *r = b->request;
+    int failure = res == -ECANCELED ? b->failure : 0;
     if (res == 0)
         up->form->created(r, up);
     else if (up->verdict)
         up->form->refused(r, up);
-    else if (b->failure == 422 && up->target.plain)
+    else if (failure == 422 && up->target.plain)
         answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
-    else if (b->failure)
-        answer_status(r, b->failure);
+    else if (failure)
+        answer_status(r, failure);
     else if (res == -ESTALE)
         answer_plain(r, 409,
                      "another version of this key was stored at the same time: nothing was "

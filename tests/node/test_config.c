@@ -40,6 +40,7 @@ static int load(const char *server, const char *swift, struct config **ret)
 
 /* ---- refused ---- */
 
+/* NOLINTNEXTLINE(readability-function-size): one table, a row per refused file. */
 static void test_refused(void **state)
 {
     static const struct {
