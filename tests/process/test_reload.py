@@ -110,6 +110,19 @@ class Reload(ProcessCase):
                 self.assertEqual((r.status, r.get('Connection')), (200, 'close'))
         self.assertTrue(wait_until(lambda: self.drained(server)))
 
+    def test_reply_begun_before_the_reload(self):
+        """It could not say that the connection closes, so that stays for one more request."""
+        server = self.start()
+        body = os.urandom(1 << 20) * 8
+        self.assertEqual(self.put(server, body=body).status, 201)
+        with server.connect(rcvbuf=4096) as c:
+            c.send(wire.head_bytes('GET', self.put_url(server)))
+            self.assertIsNone(c.read_head().get('Connection'))
+            self.reload(server)
+            self.assertEqual(c.read_exactly(len(body)), body)
+            r = c.request('HEAD', self.put_url(server))
+            self.assertEqual((r.status, r.get('Connection')), (200, 'close'))
+
     def test_stale_worker_timeout(self):
         server = self.start(conf={'DEFAULT': {'stale_worker_timeout': '0.2'}})
         with server.connect() as c:
@@ -255,7 +268,7 @@ class Reload(ProcessCase):
         with Notifications(self.pid(server)) as told:
             for _ in range(5):
                 server.process.send_signal(signal.SIGUSR1)
-            self.assertEqual([told.receive(), told.receive()], [b'RELOADING=1', b'READY=1'])
+            self.assertEqual(told.reloaded(), [b'RELOADING=1', b'READY=1'])
         self.assertTrue(wait_until(lambda: self.drained(server)))
         self.assertEqual(self.put(server).status, 201)
 
