@@ -67,6 +67,18 @@ static void note_times(struct df_upload *u)
         u->step_ns[u->chain.ops[i].tag] += u->chain.ops[i].took_ns;
 }
 
+/* The steps of the run from `from` on did not happen: what they took goes back to where it
+ * was, or a step that is tried again would leave the bytes behind it out. */
+static void take_back(struct df_upload *u, unsigned from)
+{
+    for (unsigned i = from; i < u->run_count; i++) {
+        if (u->run[i] != U_DATA)
+            continue;
+        u->given = u->writing;
+        u->given_len = u->writing_len;
+    }
+}
+
 /* Each step of the run judges its own result; the first that does not name the step that was
  * queued behind it ends the walk, for then nothing behind it has run (C2). */
 static void run_done(struct disk_chain *chain)
@@ -82,8 +94,10 @@ static void run_done(struct disk_chain *chain)
         next = upload_steps[s].done(u, res);
         if (next == U_WAIT && i + 1 < u->run_count)
             next = u->run[i + 1]; /* what the caller had given when the chain left */
-        if (i + 1 < u->run_count && next != u->run[i + 1])
+        if (i + 1 < u->run_count && next != u->run[i + 1]) {
+            take_back(u, i + 1);
             break;
+        }
     }
     advance(u, next);
 }
@@ -224,6 +238,7 @@ void df_upload_append(struct df_upload *u, const void *buf, size_t len)
     assert(u->given_len == 0 && !u->committed && len > 0);
     u->given = buf;
     u->given_len = len;
+    u->appended += len;
     make_due(u);
 }
 

@@ -27,6 +27,7 @@
  * I9  An erasure-coded fragment gets its durable name (DURABLE) only after CONFIRM has
  *     succeeded under its pending one and, with spec.hold, the caller has said so; and
  *     finished(0) comes only after SETTLE has made that name survive a power cut.
+ * I10 A file gets its name only if it is as long as what the caller appended.
  *
  * Runs: steps whose order is certain leave for the disk as one chain; a small upload that was
  * committed before it started is one chain from LOOK to CLOSE. advance() is the only writer
@@ -85,6 +86,7 @@ struct df_upload {
     size_t given_len;
     char *writing; /* queued */
     size_t writing_len;
+    uint64_t appended; /* given by the caller in all */
     uint64_t size;     /* written so far */
     uint64_t unsynced; /* written since the last write-back */
 

@@ -718,6 +718,33 @@ static void test_every_fault(void **state)
                 assert_true(n < 100);
 }
 
+/* What is tried again (a directory swept away, no O_TMPFILE) is tried again whole: either the
+ * upload fails, or all of its bytes are there. */
+static void test_trying_again_loses_nothing(void **state)
+{
+    static const int errs[] = {-ENOENT, -EOPNOTSUPP, -EISDIR, -EINVAL, -EEXIST};
+    unsigned stored = 0;
+    for (unsigned e = 0; e < sizeof(errs) / sizeof(errs[0]); e++) {
+        for (int n = 1; n < 40; n++) {
+            struct df_store *store;
+            prepare(&scenes[0], &store);
+            struct disk_fault f;
+            assert_int_equal(disk_fault_init(&f), 0);
+            f.fail_nth = n;
+            f.err = errs[e];
+            struct df_thread *t;
+            assert_int_equal(df_thread_over(store, &f.sync.base, &t), 0);
+            if (put_scene(&scenes[0], t) == 0) {
+                assert_file(target_of(&scenes[0]), "hello");
+                stored += f.fired;
+            }
+            df_thread_close(t);
+            df_store_close(store);
+        }
+    }
+    assert_true(stored >= 4);
+}
+
 static void test_order(void **state)
 {
     for (unsigned i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++) {
@@ -777,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_commit_removes_what_lost),
         cmocka_unit_test(test_overtaken),
         cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_trying_again_loses_nothing),
         cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
