@@ -136,6 +136,11 @@ int hashdir_clean(const struct object_place *p, struct timestamp now);
  * place of a fragment that is gone? 0, -ENOENT, or what listing said. */
 int hashdir_is_overtaken(const struct object_place *p, struct timestamp ts);
 
+/* Links `file` of this place into the partition that the object has at `power` (2 to 32), and
+ * cleans the directory there. If it is there already, the one at power - 1 is cleaned. What goes
+ * wrong is reported as an event: the object is stored all the same. */
+void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power);
+
 /* Removes directories that an upload made and nobody uses, from the hash directory up to
  * existed_len; stops at the first that is not empty. */
 void hashdir_unmake(const struct object_place *p, unsigned existed_len);

@@ -6,6 +6,7 @@
 #include "diskfile/engine/store.h"
 #include "diskfile/engine/identity.h"
 #include "diskfile/engine/probe.h"
+#include "diskfile/format/md5.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -350,6 +351,8 @@ static int copy_options(struct df_store *store, const struct df_options *from)
     o->policies = policies;
     o->devices = from->devices ? strdup(from->devices) : NULL;
     o->data_dirs = NULL; /* the identity has them */
+    o->locks = NULL;
+    o->lock_count = 0;
     o->hash_key.prefix.at = copy_bytes(from->hash_key.prefix);
     o->hash_key.suffix.at = copy_bytes(from->hash_key.suffix);
     bool good = policies && o->hash_key.prefix.at && o->hash_key.suffix.at &&
@@ -370,8 +373,8 @@ static int adopt_hash_key(struct df_store *store, const char *key)
 static int open_data_dirs(struct df_store *store, const struct df_options *options)
 {
     struct store_private *own = store->own;
-    int r = identity_open(options->data_dirs, options->data_dir_count, &own->identity, own->problem,
-                          own->problem_len);
+    int r = identity_take_over(options->data_dirs, options->data_dir_count, options->locks,
+                               options->lock_count, &own->identity, own->problem, own->problem_len);
     if (r < 0)
         return r;
     store->part_power = identity_part_power(own->identity);
@@ -448,6 +451,10 @@ static int open_parts(struct df_store *store, const struct df_options *options)
     struct disk_device_limits limits = {
         .threads_max = 1, .idle_s = POOL_IDLE_S, .ring_ops_max = 1, .requests_max = 1};
     int r = copy_options(store, options);
+    if (r == 0 && md5_algorithm() == NULL)
+        return refuse(store, -ENOTSUP,
+                      "libcrypto gives no MD5 here (FIPS mode?), by which this format names and "
+                      "checks objects: allow its default provider to this program (OPENSSL_CONF)");
     if (r == 0)
         r = disk_device_new("nowhere", &limits, &store->own->nowhere);
     if (r < 0)
@@ -485,6 +492,11 @@ int df_store_open(const struct df_options *options, struct df_store **ret_store,
     own->problem = NULL;
     *ret_store = store;
     return 0;
+}
+
+unsigned df_store_locks(const struct df_store *store, int *ret_fds, unsigned most)
+{
+    return store->own->identity ? identity_locks(store->own->identity, ret_fds, most) : 0;
 }
 
 void df_store_close(struct df_store *store)

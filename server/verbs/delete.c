@@ -13,7 +13,6 @@
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
 #include "server/verbs/turns.h"
-#include "server/verbs/unsupported.h"
 #include <errno.h>
 
 #define STALE_TRIES 100
@@ -135,7 +134,6 @@ static void answer_in_swift(void *arg)
 static void tell_and_answer(struct delete *d, bool deleted)
 {
     const struct tell tell = {d->request, &d->target, d->timestamp, answer_in_swift, d};
-    log_skipped_links(d->request);
     if (d->bare)
         answer_in_swift(d);
     else
@@ -215,6 +213,8 @@ static void begin(void *arg)
                                   .timestamp = d->timestamp,
                                   .size = -1,
                                   .now = d->timestamp,
+                                  .next_part_power =
+                                      d->target.plain ? 0 : next_part_power(d->request),
                                   .recheck = d->target.plain};
     d->upload = df_upload_begin(loop->disk, &d->target.name, &spec, &calls, d);
     if (d->upload)

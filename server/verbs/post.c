@@ -17,7 +17,6 @@
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
 #include "server/verbs/turns.h"
-#include "server/verbs/unsupported.h"
 #include <errno.h>
 
 #define STALE_TRIES 100
@@ -261,7 +260,6 @@ static void tell_and_answer(struct post *p)
                                      .ctype_timestamp =
                                          new_type ? p->ctype_timestamp : p->seen_ctype,
                                      .meta_timestamp = new_meta ? p->timestamp : p->seen};
-    log_skipped_links(p->request);
     tell_post(&tell, &facts);
 }
 
@@ -328,14 +326,15 @@ static void begin(void *arg)
     p->looked = false;
     if (p->target.plain)
         p->timestamp = df_store_clock(loop->store, p->seen);
-    struct df_upload_spec spec = {.kind = DF_UPLOAD_META,
-                                  .timestamp = p->timestamp,
-                                  .size = -1,
-                                  .now = p->timestamp,
-                                  .open_expired =
-                                      !p->target.plain &&
-                                      request_header_true(p->request, "X-Backend-Replication"),
-                                  .recheck = p->target.plain};
+    struct df_upload_spec spec = {
+        .kind = DF_UPLOAD_META,
+        .timestamp = p->timestamp,
+        .size = -1,
+        .now = p->timestamp,
+        .open_expired =
+            !p->target.plain && request_header_true(p->request, "X-Backend-Replication"),
+        .next_part_power = p->target.plain ? 0 : next_part_power(p->request),
+        .recheck = p->target.plain};
     p->upload = df_upload_begin(loop->disk, &p->target.name, &spec, &calls, p);
     if (!p->upload) {
         turn_give(&p->turn);

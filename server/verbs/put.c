@@ -61,7 +61,6 @@ static void created(struct request *r, struct upload *up)
                                     .etag = {up->md5_hex, MD5_HEX_LEN},
                                     .footers = &footers};
     up->request = r;
-    log_skipped_links(r);
     tell_put(&tell, up->old_expiry, up->expiry, &facts);
 }
 
@@ -139,6 +138,7 @@ void put_swift(struct request *r, const struct target *target)
         upload_drop(up);
         answer_status(r, 500);
     } else {
+        up->next_part_power = next_part_power(r);
         up->expiry = queue_time_of(delete_at);
         up->etag = expected_etag(r);
         up->conditions = conditions_of(r);

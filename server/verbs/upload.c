@@ -505,6 +505,7 @@ static void begin(void *arg)
                                   .timestamp = up->timestamp,
                                   .size = b->one_go ? (int64_t)up->received : up->size,
                                   .now = up->timestamp,
+                                  .next_part_power = up->next_part_power,
                                   .recheck = up->form->own_clock,
                                   .hold = up->mime && upload_mime_two_phases(up->mime),
                                   .stay_pending = up->no_commit,

@@ -50,6 +50,7 @@ struct upload {
     bool has_content_md5;
     unsigned char content_md5[MD5_LEN];
     struct conditions conditions;
+    unsigned next_part_power; /* 0: none */
     int64_t expiry;           /* X-Delete-At in seconds; 0: none */
     struct upload_mime *mime; /* the body is a multipart document (upload_mime.h), or NULL */
     /* Erasure coding. */

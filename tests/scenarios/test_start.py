@@ -195,8 +195,6 @@ class NotYet(SwiftCase):
         for method in ('REPLICATE', 'SSYNC'):
             self.expect(501, method, f'/sda1/{self.partition}')
 
-    def test_recon(self):
-        self.expect(501, 'GET', '/recon/version')
 
     def test_container_update_is_logged(self):
         self.put(X_Container_Host='127.0.0.1:9', X_Container_Device='sda1', X_Container_Partition='3')

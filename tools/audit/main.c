@@ -3,6 +3,7 @@
  *
  * Arguments, settings, process; then one of: passes (rounds.h), --check (check.h), the
  * quarantine's inventory (quarantined.h), --status. */
+#include "server/node/notify.h"
 #include "server/node/process.h"
 #include "tools/audit/check.h"
 #include "tools/audit/halt.h"
@@ -314,7 +315,7 @@ static int audit(const struct arguments *a, struct settings *s, struct device_li
     limiter_init(&run.locations[AUDIT_ZBF], s->zero_byte_files_per_second);
     limiter_init(&run.locations[AUDIT_SWEEP], s->sweep_directories_per_second);
     limiter_init(&run.bytes, s->bytes_per_second);
-    (void)process_notify("READY=1"); /* whoever started us may not care */
+    (void)notify_send(NOTIFY_READY); /* whoever started us may not care */
     return rounds_run(&run, devices, &options);
 }
 
