@@ -547,8 +547,9 @@ static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
     u->place.locked = false; /* LINK has given it back */
+    const char *file = u->fragment == FILE_NO_FRAGMENT ? u->target : u->durable_target;
     if (u->spec.next_part_power > 0)
-        hashdir_link_next_power(&u->place, u->target, u->spec.next_part_power);
+        hashdir_link_next_power(&u->place, file, u->spec.next_part_power);
     return hashdir_clean(&u->place, df_now());
 }
 

@@ -260,6 +260,17 @@ class Coded(CodedCase):
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0)])
 
+    def test_116_broken_while_draining(self):
+        """The commit and a chunk that is none in one go: durable, and yet 499."""
+        if self.is_oracle:
+            self.skipTest('Swift reads ahead, and meets the broken chunk before it looks at the commit')
+        talk = self.talk(body=ARCHIVES[0])
+        talk.first_phase(ARCHIVES[0], mime.footers(ARCHIVES[0], 0, DATA))
+        document = b'X-Document: put commit\r\n\r\nx\r\n--%s\r\n' % mime.BOUNDARY
+        talk.wire.send(wire.chunk(document) + b'zz\r\n')
+        self.check(talk.answer(), 499)
+        self.assertEqual(self.here(), [self.file(10, 0)])
+
     def test_152_frag_prefs_exclude(self):
         self.store(10, 0)
         self.store(10, 1, X_Backend_Ssync_Frag_Index='1')
