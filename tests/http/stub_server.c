@@ -56,11 +56,14 @@ void df_thread_flush(struct df_thread *t)
     (void)t;
 }
 
+static atomic_bool stopping; /* then nothing is in flight, or the loop would wait for it */
+
 void df_thread_each_inflight(struct df_thread *t,
                              void (*each)(void *, void *, const char *, uint64_t), void *arg)
 {
     (void)t;
-    each(arg, NULL, "stub", 1);
+    if (!atomic_load(&stopping))
+        each(arg, NULL, "stub", 1);
 }
 
 static bool quiet;
@@ -374,6 +377,7 @@ static void *on_signals(void *arg)
         else if (sig == SIGUSR2)
             atomic_fetch_add(&released, 1);
         else
+            atomic_store(&stopping, true);
             loop_stop(watched, sig == SIGTERM);
     }
     return NULL;

@@ -195,9 +195,6 @@ class NotYet(SwiftCase):
         for method in ('REPLICATE', 'SSYNC'):
             self.expect(501, method, f'/sda1/{self.partition}')
 
-    def test_recon(self):
-        self.expect(501, 'GET', '/recon/version')
-
     def test_erasure_coding(self):
         ec = ('[storage-policy:2]\nname = ec\npolicy_type = erasure_coding\nec_type = liberasurecode_rs_vand\n'
               'ec_num_data_fragments = 2\nec_num_parity_fragments = 1\n')
