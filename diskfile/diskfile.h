@@ -31,6 +31,7 @@
 
 #include "diskfile/format/hashpath.h"
 #include "diskfile/format/metadata.h"
+#include "diskfile/format/pending.h"
 #include "diskfile/format/timestamp.h"
 
 /* ---- the store ---- */
@@ -67,6 +68,10 @@ struct df_options {
     unsigned threads_per_device;
     unsigned requests_per_device;
     unsigned ring_ops_per_device;
+    /* Stand-alone: what df_store_locks() of the process before gave out, if this one takes over
+     * from it while it still works. Lent for df_store_open(). */
+    const int *locks;
+    unsigned lock_count;
     /* Any thread. One line without newline; borrowed for the call. */
     void (*event)(void *arg, enum df_event_kind kind, const char *text);
     void *event_arg;
@@ -81,6 +86,11 @@ struct df_store;
 int df_store_open(const struct df_options *options, struct df_store **ret_store, char *problem,
                   size_t problem_len);
 void df_store_close(struct df_store *store);
+
+/* Stand-alone: descriptors that stand for the right to use the data directories, to be handed to a
+ * successor (inherited, or sent) and for nothing else. Copies, yours to close; returns how many
+ * were written, at most `most`. */
+unsigned df_store_locks(const struct df_store *store, int *ret_fds, unsigned most);
 
 /* What the start-up line says of the engine: "uring" or "threads", and why. Borrowed. */
 const char *df_store_engine(const struct df_store *store, const char **ret_why);
@@ -183,11 +193,12 @@ struct df_upload_calls {
 struct df_upload_spec {
     enum df_upload_kind kind;
     struct timestamp timestamp;
-    int64_t size;         /* expected size, -1 unknown: space check and fallocate */
-    struct timestamp now; /* the clock by which objects have expired */
-    bool open_expired;    /* expired counts as live (replication) */
-    bool recheck;         /* stand-alone: hold the partition's lock from a second look and
-                           * judge() until the name is given, so conditions are atomic */
+    int64_t size;             /* expected size, -1 unknown: space check and fallocate */
+    struct timestamp now;     /* the clock by which objects have expired */
+    bool open_expired;        /* expired counts as live (replication) */
+    bool recheck;             /* stand-alone: hold the partition's lock from a second look and
+                               * judge() until the name is given, so conditions are atomic */
+    unsigned next_part_power; /* 2 to 32: linked into the partition of this power too; 0: not */
     struct timestamp ctype_timestamp; /* DF_UPLOAD_META with a content type of its own */
     bool has_ctype;
 };
@@ -252,6 +263,17 @@ void df_read(struct df_object *o, void *buf, size_t len, uint64_t off,
 
 /* Also while an operation is in flight: its callback then never comes. */
 void df_object_close(struct df_object *o);
+
+/* ---- updates that wait ---- */
+
+/* Leaves a container update on `device` for Swift's object-updater: durable when done(0) comes.
+ * The file's name is made of the update's account, container and object and of `timestamp`;
+ * one that is there is replaced. Everything is copied: nothing is lent. The device's limit
+ * of requests does not count here, for the request that caused this was admitted. done() comes
+ * once, later; false: no memory, and it never comes. */
+bool df_pending_write(struct df_thread *t, struct slice device, unsigned policy,
+                      struct timestamp timestamp, const struct pending_update *update,
+                      void (*done)(void *arg, int res), void *arg);
 
 /* ---- watching ---- */
 

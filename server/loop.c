@@ -2,14 +2,15 @@
 /* loop.c -- see loop.h. The thread: open, run, wind up.
  *
  * Stopping: a message from another thread -> no new connections; those waiting in the backlog are
- * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed
- * -> handles closed -> uv_run() returns -> what is still in flight on the disk ends -> the disk's
- * share is closed -> the thread ends. */
+ * still taken if graceful -> conns_stop() -> stop_timeout -> hard -> the last connection is freed,
+ * container servers are told or it is left on the disk -> handles closed -> uv_run() returns ->
+ * what is still in flight on the disk ends -> the disk's share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
 #include "server/metrics/metrics.h"
 #include "server/node/log.h"
 #include "server/offload.h"
+#include "server/updates/update.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,12 +26,27 @@
 
 enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, ACCEPT_LOG_EVERY_S = 10 };
 
-enum message { MESSAGE_STOP = 1, MESSAGE_STOP_HARD = 2, MESSAGE_DUMP = 4 };
+enum message {
+    MESSAGE_STOP = 1,
+    MESSAGE_STOP_HARD = 2,
+    MESSAGE_DUMP = 4,
+    MESSAGE_DRAIN = 8,
+    MESSAGE_LISTEN = 16 /* look at `orders` */
+};
 
 struct listener {
     uv_poll_t poll;
     struct loop *loop;
+    struct listener *next;
     int fd;
+    unsigned port; /* 0: not TCP */
+};
+
+/* A change of the listeners, on its way from another thread. */
+struct order {
+    struct order *next;
+    int take_fd;        /* listen there; or -1: */
+    unsigned drop_port; /* listen there no more */
 };
 
 struct loop_private {
@@ -38,13 +54,17 @@ struct loop_private {
     sem_t opened;
     int open_result;
     atomic_uint messages; /* from other threads, told by `wake` */
+    atomic_bool ended;
+    _Atomic double drain_s;
+    pthread_mutex_t ordering;
+    struct order *orders; /* under `ordering`; the latest first */
+    bool deaf;            /* under `ordering`: `wake` is no more */
     uv_async_t wake;
     uv_poll_t disk_ready;
     uv_prepare_t before_block;
     uv_timer_t stop_timer;
     uv_timer_t accept_timer;
     struct listener *listeners;
-    unsigned listener_count;
     bool accepting;
     bool closing; /* the handles are being closed */
     struct conns *conns;
@@ -74,11 +94,11 @@ static void set_accepting(struct loop *l, bool on)
     if (p->accepting == on)
         return;
     p->accepting = on;
-    for (unsigned i = 0; i < p->listener_count; i++) {
+    for (struct listener *each = p->listeners; each != NULL; each = each->next) {
         if (on)
-            (void)uv_poll_start(&p->listeners[i].poll, UV_READABLE, on_connection);
+            (void)uv_poll_start(&each->poll, UV_READABLE, on_connection);
         else
-            (void)uv_poll_stop(&p->listeners[i].poll);
+            (void)uv_poll_stop(&each->poll);
     }
 }
 
@@ -159,17 +179,25 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct listener *listener = handle->data;
     close(listener->fd);
+    free(listener);
+}
+
+/* `*at`: out of the list. */
+static void close_listener(struct listener **at, bool take_waiting)
+{
+    struct listener *listener = *at;
+    *at = listener->next;
+    (void)uv_poll_stop(&listener->poll);
+    if (take_waiting)
+        accept_some(listener->loop, listener->fd, (unsigned)listener->loop->config->backlog);
+    uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
 }
 
 static void close_listeners(struct loop *l, bool take_waiting)
 {
-    struct loop_private *p = l->own;
     set_accepting(l, false);
-    for (unsigned i = 0; i < p->listener_count; i++) {
-        if (take_waiting)
-            accept_some(l, p->listeners[i].fd, (unsigned)l->config->backlog);
-        uv_close((uv_handle_t *)&p->listeners[i].poll, on_listener_closed);
-    }
+    while (l->own->listeners != NULL)
+        close_listener(&l->own->listeners, take_waiting);
 }
 
 static void close_handles(struct loop *l)
@@ -179,6 +207,7 @@ static void close_handles(struct loop *l)
         return;
     p->closing = true;
     conns_close(p->conns);
+    updates_close(l->updates);
     offload_close(l->offload);
     uv_close((uv_handle_t *)&p->wake, NULL);
     uv_close((uv_handle_t *)&p->disk_ready, NULL);
@@ -187,11 +216,23 @@ static void close_handles(struct loop *l)
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
 }
 
+/* Clients may be gone while what they caused is still being told to container servers. */
+static bool is_empty(const struct loop *l)
+{
+    return l->conn_count == 0 && updates_idle(l->updates);
+}
+
+static void on_updates_idle(struct loop *l)
+{
+    if (l->stopping && is_empty(l))
+        close_handles(l);
+}
+
 static void on_conn_freed(struct loop *l)
 {
     struct loop_private *p = l->own;
     metric_add(l->metrics, METRIC_connections_closed, 1);
-    if (l->stopping && l->conn_count == 0)
+    if (l->stopping && is_empty(l))
         close_handles(l);
     else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
         set_accepting(l, true);
@@ -200,23 +241,131 @@ static void on_conn_freed(struct loop *l)
 static void on_stop_timeout(uv_timer_t *timer)
 {
     struct loop *l = timer->data;
-    log_line(LOG_LEVEL_WARNING, "loop %u: stop_timeout passed, closing %u connections", l->index,
-             l->conn_count);
+    log_line(LOG_LEVEL_WARNING, "loop %u: %s passed, closing %u connections", l->index,
+             l->draining ? "stale_worker_timeout" : "stop_timeout", l->conn_count);
+    updates_stop(l->updates);
     conns_stop(l->own->conns, false);
+}
+
+static void begin_stop(struct loop *l, bool take_waiting, double wait_s)
+{
+    if (!l->stopping)
+        close_listeners(l, take_waiting);
+    l->stopping = true;
+    (void)uv_timer_start(&l->own->stop_timer, on_stop_timeout, (uint64_t)(wait_s * 1000.0), 0);
 }
 
 static void stop(struct loop *l, bool graceful)
 {
-    struct loop_private *p = l->own;
-    if (!l->stopping) {
-        close_listeners(l, graceful);
-        l->stopping = true;
-        uint64_t wait_ms = (uint64_t)(l->config->stop_timeout * 1000.0);
-        (void)uv_timer_start(&p->stop_timer, on_stop_timeout, wait_ms, 0);
-    }
-    conns_stop(p->conns, graceful);
-    if (l->conn_count == 0)
+    if (l->own->closing)
+        return;
+    if (!l->stopping || l->draining)
+        begin_stop(l, graceful, l->config->stop_timeout);
+    l->draining = false;
+    if (!graceful)
+        updates_stop(l->updates);
+    conns_stop(l->own->conns, graceful);
+    if (is_empty(l))
         close_handles(l);
+}
+
+static void drain(struct loop *l)
+{
+    if (l->stopping)
+        return;
+    l->draining = true;
+    begin_stop(l, true, atomic_load(&l->own->drain_s));
+    if (is_empty(l))
+        close_handles(l);
+}
+
+/* ---- listeners that come and go ---- */
+
+static unsigned port_of(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage room;
+    } at = {0};
+    socklen_t len = sizeof(at);
+    if (getsockname(fd, &at.any, &len) < 0)
+        return 0;
+    return at.any.sa_family == AF_INET    ? ntohs(at.v4.sin_port)
+           : at.any.sa_family == AF_INET6 ? ntohs(at.v6.sin6_port)
+                                          : 0;
+}
+
+static struct listener *new_listener(struct loop *l, int fd)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (listener == NULL)
+        return NULL;
+    *listener =
+        (struct listener){.loop = l, .fd = fd, .port = port_of(fd), .next = l->own->listeners};
+    return l->own->listeners = listener;
+}
+
+static int open_listener(struct listener *listener)
+{
+    struct loop *l = listener->loop;
+    int res = prepare_listener(listener->fd, l->config);
+    if (res == 0)
+        res = uv_poll_init(&l->uv, &listener->poll, listener->fd);
+    listener->poll.data = listener;
+    return res;
+}
+
+static void add_listener(struct loop *l, int take_fd)
+{
+    struct listener *listener = l->stopping ? NULL : new_listener(l, take_fd);
+    int res = listener != NULL ? open_listener(listener) : -ENOMEM;
+    if (res == 0) {
+        if (l->own->accepting)
+            (void)uv_poll_start(&listener->poll, UV_READABLE, on_connection);
+        return;
+    }
+    if (listener != NULL) {
+        l->own->listeners = listener->next;
+        free(listener);
+    }
+    close(take_fd);
+    if (!l->stopping)
+        log_line(LOG_LEVEL_ERROR, "loop %u: a further port: %s", l->index, strerror(-res));
+}
+
+static void drop_listeners(struct loop *l, unsigned port)
+{
+    struct listener **at = &l->own->listeners;
+    while (*at != NULL) {
+        if ((*at)->port == port)
+            close_listener(at, true);
+        else
+            at = &(*at)->next;
+    }
+}
+
+/* In the order in which they were given. */
+static void obey(struct loop *l, struct order *latest)
+{
+    if (latest == NULL)
+        return;
+    obey(l, latest->next);
+    if (latest->take_fd >= 0)
+        add_listener(l, latest->take_fd);
+    else
+        drop_listeners(l, latest->drop_port);
+    free(latest);
+}
+
+static struct order *take_orders(struct loop *l)
+{
+    pthread_mutex_lock(&l->own->ordering);
+    struct order *orders = l->own->orders;
+    l->own->orders = NULL;
+    pthread_mutex_unlock(&l->own->ordering);
+    return orders;
 }
 
 /* ---- messages ---- */
@@ -237,6 +386,10 @@ static void on_wake(uv_async_t *wake)
         conns_dump(p->conns);
         df_thread_each_inflight(l->disk, dump_disk, l);
     }
+    if (messages & MESSAGE_LISTEN)
+        obey(l, take_orders(l));
+    if (messages & MESSAGE_DRAIN)
+        drain(l);
     if (messages & (MESSAGE_STOP | MESSAGE_STOP_HARD))
         stop(l, !(messages & MESSAGE_STOP_HARD));
 }
@@ -244,12 +397,47 @@ static void on_wake(uv_async_t *wake)
 static void send_message(struct loop *l, enum message message)
 {
     (void)atomic_fetch_or(&l->own->messages, (unsigned)message);
-    (void)uv_async_send(&l->own->wake); /* cannot fail on an open handle */
+    pthread_mutex_lock(&l->own->ordering);
+    if (!l->own->deaf)
+        (void)uv_async_send(&l->own->wake); /* cannot fail on an open handle */
+    pthread_mutex_unlock(&l->own->ordering);
 }
 
 void loop_stop(struct loop *l, bool graceful)
 {
     send_message(l, graceful ? MESSAGE_STOP : MESSAGE_STOP_HARD);
+}
+
+void loop_drain(struct loop *l, double most_s)
+{
+    atomic_store(&l->own->drain_s, most_s);
+    send_message(l, MESSAGE_DRAIN);
+}
+
+static void give_order(struct loop *l, int take_fd, unsigned drop_port)
+{
+    struct order *order = calloc(1, sizeof(*order));
+    if (order == NULL) {
+        log_line(LOG_LEVEL_ERROR, "loop %u: no memory to change its ports", l->index);
+        if (take_fd >= 0)
+            close(take_fd);
+        return;
+    }
+    pthread_mutex_lock(&l->own->ordering);
+    *order = (struct order){.take_fd = take_fd, .drop_port = drop_port, .next = l->own->orders};
+    l->own->orders = order;
+    pthread_mutex_unlock(&l->own->ordering);
+    send_message(l, MESSAGE_LISTEN);
+}
+
+void loop_listen(struct loop *l, int take_fd)
+{
+    give_order(l, take_fd, 0);
+}
+
+void loop_unlisten(struct loop *l, unsigned port)
+{
+    give_order(l, -1, port);
 }
 
 void loop_dump(struct loop *l)
@@ -291,17 +479,10 @@ static int open_disk(struct loop *l)
 
 static int open_listeners(struct loop *l)
 {
-    for (unsigned i = 0; i < l->own->listener_count; i++) {
-        struct listener *listener = &l->own->listeners[i];
-        listener->loop = l;
-        int res = prepare_listener(listener->fd, l->config);
-        if (res == 0)
-            res = uv_poll_init(&l->uv, &listener->poll, listener->fd);
-        if (res < 0)
-            return res;
-        listener->poll.data = listener;
-    }
-    return 0;
+    int res = 0;
+    for (struct listener *each = l->own->listeners; res == 0 && each != NULL; each = each->next)
+        res = open_listener(each);
+    return res;
 }
 
 static int open_loop(struct loop *l)
@@ -313,6 +494,9 @@ static int open_loop(struct loop *l)
     res = open_listeners(l);
     if (res == 0)
         res = open_disk(l);
+    if (res < 0)
+        return res;
+    res = updates_open(l, on_updates_idle, &l->updates);
     if (res < 0)
         return res;
     p->conns = conns_new(l, on_conn_freed);
@@ -358,9 +542,14 @@ static void *run(void *arg)
     if (res < 0)
         return NULL; /* the program ends: nothing here is worth undoing */
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    pthread_mutex_lock(&l->own->ordering);
+    l->own->deaf = true;
+    pthread_mutex_unlock(&l->own->ordering);
     finish_disk(l);
     df_thread_close(l->disk);
     (void)uv_loop_close(&l->uv);
+    atomic_store(&l->own->ended, true);
+    (void)kill(getpid(), SIGCHLD); /* main looks after those that ended */
     return NULL;
 }
 
@@ -386,7 +575,18 @@ static void free_loop(struct loop *l)
         sem_destroy(&l->own->opened);
         if (l->own->conns != NULL)
             conns_free(l->own->conns);
-        free(l->own->listeners);
+        updates_free(l->updates);
+        for (struct order *next, *each = l->own->orders; each != NULL; each = next) {
+            next = each->next;
+            if (each->take_fd >= 0)
+                close(each->take_fd);
+            free(each);
+        }
+        for (struct listener *next, *each = l->own->listeners; each != NULL; each = next) {
+            next = each->next;
+            free(each);
+        }
+        pthread_mutex_destroy(&l->own->ordering);
     }
     free(l->own);
     free(l);
@@ -403,14 +603,12 @@ static struct loop *new_loop(const int *fds, unsigned fd_count)
         return NULL;
     }
     (void)sem_init(&l->own->opened, 0, 0);
-    l->own->listeners = calloc(fd_count + 1, sizeof(*l->own->listeners));
-    if (l->own->listeners == NULL) {
-        free_loop(l);
-        return NULL;
-    }
-    l->own->listener_count = fd_count;
+    pthread_mutex_init(&l->own->ordering, NULL);
     for (unsigned i = 0; i < fd_count; i++)
-        l->own->listeners[i].fd = fds[i];
+        if (new_listener(l, fds[i]) == NULL) {
+            free_loop(l);
+            return NULL;
+        }
     return l;
 }
 
@@ -435,6 +633,11 @@ int loop_start(unsigned index, const struct config *config, struct df_store *sto
     }
     *ret_loop = l;
     return 0;
+}
+
+bool loop_ended(const struct loop *l)
+{
+    return atomic_load(&l->own->ended);
 }
 
 void loop_join(struct loop *l)

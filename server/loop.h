@@ -2,7 +2,8 @@
 /* loop.h -- one worker: a thread with its own listener, libuv loop, disk back end.
  *
  * Loops share the configuration (read only), the store, and nothing else on the hot path.
- * Threads: loop_start() and loop_stop() from main; everything else on the loop's thread. */
+ * Threads: loop_start(), loop_stop() and what says "any thread" from main; everything else on the
+ * loop's thread. */
 #ifndef OBJSRV_LOOP_H
 #define OBJSRV_LOOP_H
 
@@ -12,6 +13,7 @@
 
 struct conn;
 struct metrics;
+struct updates;
 struct offload;
 
 struct loop {
@@ -19,6 +21,7 @@ struct loop {
     const struct config *config;
     struct df_store *store;
     struct df_thread *disk;
+    struct updates *updates; /* to container servers */
     uv_loop_t uv;
     char date[32];           /* IMF-fixdate of this second: loop_date() */
     struct metrics *metrics; /* this loop's; may be NULL */
@@ -26,6 +29,7 @@ struct loop {
     struct conn *conns; /* all open connections */
     unsigned conn_count;
     bool stopping;
+    bool draining; /* stopping, but idle connections may ask once more: loop_drain() */
     /* loop.c's and conn.c's own */
     struct loop_private *own;
 };
@@ -38,8 +42,19 @@ int loop_start(unsigned index, const struct config *config, struct df_store *sto
                const int *take_fds, unsigned fd_count, struct loop **ret_loop);
 /* Any thread. graceful: finish requests in flight (at most config stop_timeout), no new ones. */
 void loop_stop(struct loop *l, bool graceful);
+/* Any thread: another process has these sockets too and goes on. Accepts no more and closes nobody
+ * who might just be asking: each connection gets one more reply, which says "Connection: close", or
+ * ends by client_timeout as ever. After `most_s` seconds they are closed. */
+void loop_drain(struct loop *l, double most_s);
+/* Any thread: a further socket to accept from, given. */
+void loop_listen(struct loop *l, int take_fd);
+/* Any thread: no more from sockets bound to this port; who waits in their backlog is served. */
+void loop_unlisten(struct loop *l, unsigned port);
 /* Any thread: prints every request in flight with its step and age to the log. */
 void loop_dump(struct loop *l);
+/* The thread is done, loop_join() will not wait. The process gets a SIGCHLD when that happens, as
+ * for the end of a child. */
+bool loop_ended(const struct loop *l);
 void loop_join(struct loop *l); /* waits and frees */
 
 #endif

@@ -1,47 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c -- boot order, and what signals do. Nothing else.
+/* main.c -- boot order. Nothing else.
  *
- *   options -> configuration -> log -> sockets -> limits, session, user -> store -> loops
- *   -> ready -> wait for a signal -> stop -> close in the opposite order
+ *   options -> descriptors handed to us -> configuration -> log -> sockets -> limits, session,
+ *   pid file, user -> store -> loops -> ready -> oversee() -> close in the opposite order
  *
  * Sockets are bound while the process may still be root; it is not any more when the first
  * ring or thread exists. Whatever goes wrong at start is one line on stderr. */
-#include "diskfile/diskfile.h"
-#include "server/loop.h"
+#include "server/control.h"
 #include "server/metrics/metrics.h"
 #include "server/metrics/statsd.h"
-#include "server/node/config.h"
-#include "server/node/listen.h"
 #include "server/node/log.h"
+#include "server/node/notify.h"
+#include "server/node/priority.h"
 #include "server/node/process.h"
+#include "server/server.h"
 #include "server/verbs/ratelimit.h"
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PROBLEM_MAX 2048
-
-enum { EXIT_START = 1, EXIT_USAGE = 2 };
+enum { EXIT_START = 1, EXIT_USAGE = 2, LOCKS_MOST = 256 };
 
 struct arguments {
     const char *file;
     const char *swift_conf;
     bool test_config;
     bool verbose;
-};
-
-struct server {
-    struct config *config;
-    struct df_store *store;
-    struct loop **loops;
-    unsigned loop_count;
-    int *fds;
-    unsigned fd_count; /* still ours to close */
-    char address[128];
-    char problem[PROBLEM_MAX];
 };
 
 /* ---- arguments ---- */
@@ -144,26 +131,49 @@ static int open_numbers(struct server *s)
     return c->ratelimit ? ratelimit_open(c, s->problem, sizeof(s->problem)) : 0;
 }
 
-static int open_sockets(struct server *s)
+/* A port that cannot be had is tried again at each look at the rings. */
+static int open_ring_sockets(struct server *s)
 {
-    unsigned count = s->config->worker_count;
-    s->fds = calloc(count, sizeof(*s->fds));
-    if (s->fds == NULL)
-        return step_failed(s, "sockets", -ENOMEM);
-    int res = listen_open(s->config, count, s->fds, s->address, sizeof(s->address), s->problem,
-                          sizeof(s->problem));
-    s->fd_count = res == 0 ? count : 0;
+    unsigned count;
+    s->rings = ring_ports_new(s->config);
+    int res = ring_ports_update(s->rings, s->problem, sizeof(s->problem));
+    const unsigned *ports = ring_ports(s->rings, &count);
+    for (unsigned i = 0; res == 0 && i < count; i++)
+        if (listen_add(&s->listeners, s->config, ports[i], s->config->bind_timeout, &s->from,
+                       s->problem, sizeof(s->problem)) < 0)
+            log_line(LOG_LEVEL_ERROR, "%s", s->problem);
+    if (res == 0 && s->listeners.count == 0)
+        log_line(LOG_LEVEL_WARNING, "no ring in %s names a port of this machine (ring_ip): waiting",
+                 s->config->swift_dir);
     return res;
 }
 
-/* Swift's workers change to `user`; with workers = 0 there are none, and nobody does. */
+static int open_sockets(struct server *s)
+{
+    if (s->config->servers_per_port > 0)
+        return open_ring_sockets(s);
+    return listen_open(&s->listeners, s->config, &s->from, s->problem, sizeof(s->problem));
+}
+
+/* Swift's workers change to `user`. With workers = 0 it has none, and nobody changes, whatever
+ * `user` says; with servers_per_port there are workers in any case. */
 static const char *user_to_become(const struct config *c)
 {
     if (geteuid() != 0)
         return NULL;
-    if (c->standalone || c->user[0] != '\0')
-        return c->user[0] != '\0' ? c->user : NULL;
-    return strcmp(c->workers, "0") == 0 ? NULL : "swift";
+    if (!c->standalone && strcmp(c->workers, "0") == 0 && c->servers_per_port == 0)
+        return NULL;
+    if (c->user[0] != '\0')
+        return c->user;
+    return c->standalone ? NULL : "swift";
+}
+
+/* Else he could not bind a second socket to our port after a reload. */
+static void give_sockets_to(struct server *s, const char *user)
+{
+    const struct passwd *pw = getpwnam(user);
+    if (pw != NULL)
+        listen_give_to(&s->listeners, pw->pw_uid);
 }
 
 static int drop_privileges(struct server *s)
@@ -171,6 +181,7 @@ static int drop_privileges(struct server *s)
     const char *user = user_to_become(s->config);
     if (user == NULL)
         return 0;
+    give_sockets_to(s, user);
     int res = process_become(user);
     if (res == -ENOENT && s->config->user[0] == '\0') {
         log_line(LOG_LEVEL_WARNING, "no user swift here: running as root");
@@ -182,6 +193,30 @@ static int drop_privileges(struct server *s)
     return res;
 }
 
+/* The process of the first start has it; successors come and go below that. */
+static int write_pid_file(struct server *s)
+{
+    const char *path = s->config->pid_file;
+    if (path[0] == '\0' || s->control >= 0)
+        return 0;
+    int res = process_write_pid(path);
+    if (res < 0)
+        snprintf(s->problem, sizeof(s->problem), "%s: [DEFAULT] pid_file = %s: %s", s->config->file,
+                 path, strerror(-res));
+    return res;
+}
+
+static void remove_pid_file(const struct server *s)
+{
+    if (s->config != NULL && s->config->pid_file[0] != '\0' && s->control < 0)
+        (void)unlink(s->config->pid_file); /* it may lie where only root could remove it */
+}
+
+static bool wants_own_session(const struct server *s)
+{
+    return !s->config->standalone && s->control < 0 && !isatty(STDERR_FILENO);
+}
+
 static int set_up_process(struct server *s)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -189,9 +224,13 @@ static int set_up_process(struct server *s)
         return step_failed(s, "SIGPIPE", -errno);
     int res = step_failed(s, "RLIMIT_NOFILE", process_raise_nofile());
     if (res == 0)
-        res = step_failed(s, "chdir /",
-                          process_detach(!s->config->standalone && !isatty(STDERR_FILENO)));
-    return res == 0 ? drop_privileges(s) : res;
+        res = write_pid_file(s);
+    if (res == 0)
+        res = step_failed(s, "chdir /", process_detach(wants_own_session(s)));
+    if (res < 0)
+        return res;
+    priority_apply(s->config);
+    return drop_privileges(s);
 }
 
 static void on_event(void *arg, enum df_event_kind kind, const char *text)
@@ -243,31 +282,69 @@ static int open_store(struct server *s)
         return step_failed(s, "policies", -ENOMEM);
     for (unsigned i = 0; i < c->policy_count; i++)
         policies[i] = c->policies[i].df;
+    int locks[LOCKS_MOST];
     struct df_options options;
     store_options(c, policies, &options);
+    options.locks = locks;
+    while (options.lock_count < LOCKS_MOST &&
+           (locks[options.lock_count] = inherit_one(&s->from, INHERIT_LOCK)) >= 0)
+        options.lock_count++;
     int res = df_store_open(&options, &s->store, s->problem, sizeof(s->problem));
+    for (unsigned i = 0; i < options.lock_count; i++)
+        close(locks[i]);
     free(policies);
     return res;
+}
+
+/* The sockets of worker `index`; room for all of them is in ret_fds. */
+static unsigned share_sockets(const struct server *s, unsigned index, int *ret_fds)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < s->listeners.count; i++) {
+        unsigned next = 0;
+        for (int fd; (fd = listen_share(&s->listeners.ports[i], index, s->config->worker_count,
+                                        &next)) >= 0;)
+            ret_fds[count++] = fd;
+    }
+    return count;
+}
+
+static unsigned most_sockets(const struct server *s)
+{
+    unsigned most = 1;
+    for (unsigned i = 0; i < s->listeners.count; i++)
+        most += s->listeners.ports[i].count + 1;
+    return most;
 }
 
 static int start_loops(struct server *s)
 {
     unsigned count = s->config->worker_count;
+    int *fds = calloc(most_sockets(s), sizeof(*fds));
     s->loops = calloc(count, sizeof(*s->loops));
-    if (s->loops == NULL)
-        return step_failed(s, "workers", -ENOMEM);
-    while (s->loop_count < count) {
-        int *fd = &s->fds[s->loop_count];
-        int res = loop_start(s->loop_count, s->config, s->store, fd, 1, &s->loops[s->loop_count]);
-        *fd = -1; /* given, also if that failed */
-        if (res < 0)
-            return step_failed(s, "worker", res);
-        s->loop_count++;
+    int res = s->loops != NULL && fds != NULL ? 0 : -ENOMEM;
+    while (res == 0 && s->loop_count < count) {
+        unsigned fd_count = share_sockets(s, s->loop_count, fds);
+        res =
+            loop_start(s->loop_count, s->config, s->store, fds, fd_count, &s->loops[s->loop_count]);
+        s->loop_count += res == 0;
     }
-    return 0;
+    free(fds);
+    return step_failed(s, "worker", res);
 }
 
 /* ---- the start-up line ---- */
+
+static void print_address(FILE *out, const struct server *s)
+{
+    if (s->config->servers_per_port == 0 || s->listeners.count == 0) {
+        fputs(s->listeners.count > 0 ? s->listeners.address : "no port yet", out);
+        return;
+    }
+    for (unsigned i = 0; i < s->listeners.count; i++)
+        fprintf(out, "%s%s%u", i > 0 ? " " : s->config->bind_ip, i > 0 ? "" : " ports ",
+                s->listeners.ports[i].port);
+}
 
 static void print_device(void *arg, const char *device, const char *path, const char *found)
 {
@@ -292,8 +369,9 @@ static void log_start(struct server *s)
     if (out == NULL)
         return;
     const char *why = "", *engine = df_store_engine(s->store, &why);
-    fprintf(out,
-            "objsrv " OBJSRV_VERSION " on %s, %s, %u worker%s; engine %s: %s; devices:", s->address,
+    fputs("objsrv " OBJSRV_VERSION " on ", out);
+    print_address(out, s);
+    fprintf(out, ", %s, %u worker%s; engine %s: %s; devices:",
             s->config->standalone ? "stand-alone" : "Swift mode", s->loop_count,
             s->loop_count == 1 ? "" : "s", engine, why);
     long before = ftell(out);
@@ -317,87 +395,56 @@ static void log_unknown(const struct config *c)
         log_line(LOG_LEVEL_INFO, "%s: options without effect:%s", c->file, text);
 }
 
+/* swift-init reads what a server says until that ends, so under Swift's name nothing is kept open
+ * for a log that goes to stderr for want of a better place. Children have it from us already. */
+static bool must_close_stdio(const struct server *s)
+{
+    if (!log_is_stderr())
+        return true;
+    if (s->verbose || !program_is_swifts(&s->program) || s->control >= 0)
+        return false;
+    fputs("objsrv: no syslog at log_address: nothing is logged; \"verbose\" logs here\n", stderr);
+    return true;
+}
+
 static void say_ready(struct server *s)
 {
     log_start(s);
     log_unknown(s->config);
-    int res = process_notify("READY=1");
+    int res = s->control >= 0 ? control_send(s->control, CONTROL_READY, NULL, -1, 0)
+                              : notify_send(NOTIFY_READY);
     if (res < 0)
-        log_line(LOG_LEVEL_WARNING, "NOTIFY_SOCKET: %s", strerror(-res));
-    if (!log_is_stderr() && (res = process_close_stdio()) < 0)
+        log_line(LOG_LEVEL_WARNING, "%s: %s", s->control >= 0 ? "reload" : "NOTIFY_SOCKET",
+                 strerror(-res));
+    if (must_close_stdio(s) && (res = process_close_stdio()) < 0)
         log_line(LOG_LEVEL_WARNING, "/dev/null: %s", strerror(-res));
 }
 
-/* ---- signals and the stop ---- */
-
-static void signals_of_main(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-    sigaddset(set, SIGUSR1);
-    sigaddset(set, SIGUSR2);
-}
-
-static void dump(struct server *s)
-{
-    log_line(LOG_LEVEL_INFO, "requests in flight (log lines dropped so far: %llu):",
-             (unsigned long long)log_dropped());
-    for (unsigned i = 0; i < s->loop_count; i++)
-        loop_dump(s->loops[i]);
-}
-
-/* Returns how to stop. Swift's TERM waits for nothing; alone, a stop loses no request. */
-static bool wait_for_stop(struct server *s)
-{
-    sigset_t set;
-    signals_of_main(&set);
-    for (;;) {
-        int number = sigwaitinfo(&set, NULL);
-        if (number == SIGUSR2)
-            dump(s);
-        else if (number == SIGUSR1)
-            log_line(LOG_LEVEL_WARNING, "SIGUSR1: starting anew in place is not supported yet");
-        else if (number > 0) {
-            log_line(LOG_LEVEL_NOTICE, "SIG%s received: stopping", sigabbrev_np(number));
-            return number == SIGHUP || s->config->standalone;
-        }
-    }
-}
-
-/* A second signal while requests are finished ends the process: what was acknowledged is on
- * disk, whatever happens. */
-static void let_signals_kill(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-static void stop_loops(struct server *s, bool graceful)
-{
-    for (unsigned i = 0; i < s->loop_count; i++)
-        loop_stop(s->loops[i], graceful);
-    for (unsigned i = 0; i < s->loop_count; i++)
-        loop_join(s->loops[i]);
-    s->loop_count = 0;
-}
+/* ---- the end ---- */
 
 static void release(struct server *s)
 {
-    if (s->store != NULL)
-        df_store_close(s->store);
-    for (unsigned i = 0; i < s->fd_count; i++)
-        if (s->fds[i] >= 0)
-            close(s->fds[i]);
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_stop(s->loops[i], false);
+    server_end(s);
+    remove_pid_file(s);
+    listen_close(&s->listeners);
+    inherit_close(&s->from);
+    ring_ports_free(s->rings);
     free(s->loops);
-    free(s->fds);
     config_free(s->config);
     statsd_close();
+    program_release(&s->program);
     log_close();
+}
+
+static int give_up(struct server *s)
+{
+    fprintf(stderr, "objsrv: %s\n", s->problem);
+    if (s->control >= 0)
+        (void)control_send(s->control, CONTROL_FAILED, s->problem, -1, 0); /* our end tells too */
+    release(s);
+    return EXIT_START;
 }
 
 /* ---- the whole ---- */
@@ -408,7 +455,7 @@ static int start(struct server *s)
         open_log, open_numbers, open_sockets, set_up_process, open_store, start_loops,
     };
     sigset_t set;
-    signals_of_main(&set);
+    oversee_signals(&set);
     int res = 0;
     for (size_t i = 0; res == 0 && i < sizeof(steps) / sizeof(steps[0]); i++) {
         if (steps[i] == open_store) /* threads from here on: they inherit this */
@@ -422,28 +469,30 @@ static int start(struct server *s)
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
-    struct server s = {0};
+    struct server s = {.control = -1};
     read_arguments(argc, argv, &a);
-    int res = config_load(a.file, a.swift_conf, &s.config, s.problem, sizeof(s.problem));
+    (void)program_note(argv,
+                       &s.program); /* then a reload says that it does not know what to start */
+    program_spell_out(&s.program);
+    int res = inherit_take(&s.from, s.problem, sizeof(s.problem));
+    s.control = inherit_one(&s.from, INHERIT_CONTROL);
+    if (res == 0)
+        res = config_load(a.file, a.swift_conf, &s.config, s.problem, sizeof(s.problem));
     if (res == 0 && a.test_config) {
         res = test_config(s.config);
         release(&s);
         return res;
     }
+    s.verbose = a.verbose;
     if (a.verbose)
         log_force_stderr();
     if (res == 0)
         res = start(&s);
-    if (res == 0) {
-        say_ready(&s);
-        bool graceful = wait_for_stop(&s);
-        let_signals_kill();
-        stop_loops(&s, graceful);
-        log_line(LOG_LEVEL_NOTICE, "stopped");
-    } else {
-        fprintf(stderr, "objsrv: %s\n", s.problem);
-        stop_loops(&s, false);
-    }
+    if (res < 0)
+        return give_up(&s);
+    inherit_close(&s.from);
+    say_ready(&s);
+    res = oversee(&s);
     release(&s);
-    return res == 0 ? 0 : EXIT_START;
+    return res;
 }

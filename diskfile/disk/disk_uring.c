@@ -17,8 +17,10 @@
  * single ops: a write that ext4 punts to io-wq still costs a fifth less than in the pool.
  *
  * No IOSQE_ASYNC (measured: 7 to 13 % fewer uploads/s with it on the head of each segment;
- * ops that would block are punted by the kernel on its own), but for CLOSE: the last close
- * of a deleted file frees its blocks, and must never do that on the loop.
+ * ops that would block are punted by the kernel on its own), but for two. CLOSE: the last
+ * close of a deleted file frees its blocks, and must never do that on the loop. WRITE: tried
+ * in place first, its copying keeps the loop from hashing the next block (64 MiB uploads, 8
+ * at once, XFS: 2.4 to 4.2 a second instead of 5.0 to 6.4, for the same CPU).
  *
  * U1  A chain is in exactly one place: a lane's waiting list, the ring, the pool, the ready
  *     list.
@@ -118,7 +120,7 @@ static void prep_segment(struct uring_disk *u, struct disk_chain *chain, unsigne
         io_uring_sqe_set_data(sqe, op);
         if (i < chain->last)
             sqe->flags |= IOSQE_IO_LINK;
-        if (op->code == DISK_CLOSE)
+        if (op->code == DISK_CLOSE || op->code == DISK_WRITE)
             sqe->flags |= IOSQE_ASYNC;
     }
 }

@@ -41,7 +41,8 @@ int disk_threads_new(struct disk **ret_disk);
 int disk_uring_new(unsigned entries, unsigned workers_max, struct disk **ret_disk);
 
 /* `io_engine = auto`: does a real O_TMPFILE, write, fsetxattr, fsync, linkat through a ring
- * in `directory`, and looks for the opcodes we need. 0, or -errno with the reason in words. */
+ * in `directory` (NULL: no disk is there to try it on), and looks for the opcodes we need. 0, or
+ * -errno with the reason in words. */
 int disk_uring_selftest(const char *directory, char reason[128]);
 
 #endif

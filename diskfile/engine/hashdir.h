@@ -47,8 +47,6 @@ size_t policy_path_component(const char *base, unsigned policy_index, char text[
 
 #define REASON_MAX 256
 
-/* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
- * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 /* What tells whether a file is still the one that was read, unchanged. */
 struct file_identity {
     dev_t dev;
@@ -66,6 +64,8 @@ struct object_identity {
     bool sole_file; /* nothing else lies in the hash directory */
 };
 
+/* What hashdir_load() found: df_info's owner; info points into it, so it stays where it is.
+ * hashdir_load() initialises it, object_state_release() takes a zeroed one with fd -1 too. */
 struct object_state {
     struct df_info info;
     struct metadata merged, data, meta;
@@ -129,6 +129,11 @@ int hashdir_lock(const struct object_place *p, int *ret_fd);
 /* Section 6: unlinks what lost, removes the directory if nothing is left. Errors of single
  * unlinks are ignored on purpose: the next visit tries again. */
 int hashdir_clean(const struct object_place *p, struct timestamp now);
+
+/* Links `file` of this place into the partition that the object has at `power` (2 to 32), and
+ * cleans the directory there. If it is there already, the one at power - 1 is cleaned. What goes
+ * wrong is reported as an event: the object is stored all the same. */
+void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power);
 
 /* Removes directories that an upload made and nobody uses, from the hash directory up to
  * existed_len; stops at the first that is not empty. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hashdir_change.c -- making, syncing, cleaning and removing the directories of an object. */
+#include "diskfile/engine/directory.h"
 #include "diskfile/engine/hashdir.h"
 
 #include <errno.h>
@@ -81,23 +82,13 @@ int hashdir_make(const struct object_place *p, unsigned *ret_existed_len)
     }
 }
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 int hashdir_sync(const struct object_place *p, unsigned existed_len)
 {
     char path[PATH_MAX];
     unsigned len[LEVELS];
     levels_of(p, len);
     for (int level = LEVELS - 1; level >= 0 && len[level] >= existed_len; level--) {
-        int r = sync_directory(cut(p, path, len[level]));
+        int r = directory_sync(cut(p, path, len[level]));
         if (r < 0)
             return r;
     }

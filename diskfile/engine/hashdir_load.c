@@ -264,7 +264,7 @@ static bool hashes_to(const struct object_place *p, struct slice name)
         at = slash + (slash < end);
     }
     hash_path(&p->store->options.hash_key, part[0], part[1], part[2], &hash);
-    return strcmp(hash.hex, p->dir + p->suffix_len + 1) == 0;
+    return strcmp(hash.hex, p->hash.hex) == 0;
 }
 
 static int check_name_by_directory(struct loading *l)

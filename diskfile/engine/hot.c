@@ -155,18 +155,18 @@ struct hot_entry *hot_look(struct hot_table *h, const struct object_place *p)
 
 /* ---- remembering ---- */
 
-static bool is_old(const struct timespec *changed, time_t now_s)
+static bool is_old(const struct timespec *changed, time_t looked_s)
 {
-    return changed->tv_sec + HOT_MIN_AGE_S < now_s;
+    return changed->tv_sec + HOT_MIN_AGE_S < looked_s;
 }
 
 static bool may_keep(const struct hot_table *h, const struct object_state *s, size_t cost,
-                     time_t now_s)
+                     time_t looked_s)
 {
     const struct object_identity *id = &s->identity;
     return s->info.state == DF_LIVE && id->sole_file && cost <= h->limit / SHARE_OF_LIST &&
-           is_old(&id->dir.mtime, now_s) && is_old(&id->dir.ctime, now_s) &&
-           is_old(&id->file.mtime, now_s) && is_old(&id->file.ctime, now_s) &&
+           is_old(&id->dir.mtime, looked_s) && is_old(&id->dir.ctime, looked_s) &&
+           is_old(&id->file.mtime, looked_s) && is_old(&id->file.ctime, looked_s) &&
            !metadata_get(s->info.metadata, "X-Delete-At");
 }
 
@@ -179,16 +179,27 @@ static size_t cost_of(const struct object_state *s, const struct object_place *p
     return cost;
 }
 
+static void make_room(struct hot_table *h, size_t cost)
+{
+    struct hot_entry *oldest = h->by_use.newer;
+    while (oldest != &h->by_use && h->used + cost > h->limit) {
+        struct hot_entry *next = oldest->newer;
+        forget(h, oldest);
+        oldest = next;
+    }
+}
+
 struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
                            struct object_state *take_state, char *take_body, size_t body_len,
-                           time_t now_s)
+                           time_t looked_s)
 {
     size_t cost = cost_of(take_state, p, body_len);
-    if (!may_keep(h, take_state, cost, now_s))
+    if (!may_keep(h, take_state, cost, looked_s))
         return NULL;
     struct hot_entry *old = find(h, p);
     if (old)
         forget(h, old);
+    make_room(h, cost);
     struct hot_entry *e = calloc(1, sizeof(*e));
     char *dir = strdup(p->dir);
     if (!e || !dir) {
@@ -205,8 +216,6 @@ struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
     e->body_len = body_len;
     e->cost = cost;
     e->refs = 2;
-    while (h->used + cost > h->limit)
-        forget(h, h->by_use.newer);
     struct hot_entry **bucket = bucket_of(h, &e->hash);
     e->chain = *bucket;
     *bucket = e;

@@ -9,8 +9,8 @@
  * H2  It is given out only while device, inode, size, mtime and ctime of the directory and of
  *     the file are what they were before the object was read. Whoever adds, replaces, changes
  *     or moves a file of the object changes one of them.
- * H3  Nothing younger than HOT_MIN_AGE_S is kept: within the grain of the file system's clock
- *     a second change would not show (git calls this "racy").
+ * H3  Nothing is kept that was younger than HOT_MIN_AGE_S when it was looked at: within the
+ *     grain of the file system's clock a second change would not show (git calls this "racy").
  * H4  Only objects of one file and without an expiry time: what they are is no matter of when.
  *
  * Ownership: entries are counted; the table holds one reference. Loop thread only. */
@@ -48,9 +48,10 @@ void hot_unref(struct hot_entry *e);
 
 /* Remembers what was read if H1 to H4 allow it. On success it takes over state's metadata and
  * the body, and returns an entry that is yours until hot_unref(); else NULL, nothing taken.
- * `now_s` is the clock of the files' times. */
+ * `looked_s` is when, by the clock of the files' times, before they were looked at: what took
+ * long to read may have changed since. */
 struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
                            struct object_state *take_state, char *take_body, size_t body_len,
-                           time_t now_s);
+                           time_t looked_s);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* identity.c -- see identity.h. */
+#include "diskfile/engine/directory.h"
 #include "diskfile/engine/identity_file.h"
 
 #include <dirent.h>
@@ -34,6 +35,8 @@ struct identity {
     unsigned count;
     struct data_dir *dirs; /* as configured; after identity_open() in identity order */
     pthread_mutex_t recheck;
+    const int *locks; /* identity_take_over() only */
+    unsigned lock_count;
     char *problem; /* identity_open() only */
     size_t problem_len;
 };
@@ -98,6 +101,23 @@ static int refuse_twice(struct identity *id, const struct data_dir *d)
     return 0;
 }
 
+/* The same directory, already locked by an open file that we share. */
+static bool share_lock(const struct identity *id, const struct data_dir *d, int *fd)
+{
+    for (unsigned i = 0; i < id->lock_count; i++) {
+        struct stat st;
+        if (fstat(id->locks[i], &st) < 0 || st.st_dev != d->dir_dev || st.st_ino != d->dir_ino)
+            continue;
+        int copy = fcntl(id->locks[i], F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+            return false;
+        close(*fd);
+        *fd = copy;
+        return flock(copy, LOCK_EX | LOCK_NB) == 0;
+    }
+    return false;
+}
+
 /* Opens and locks. -ENOENT without a problem in words: there is no such directory. */
 static int open_directory(struct identity *id, struct data_dir *d)
 {
@@ -114,8 +134,8 @@ static int open_directory(struct identity *id, struct data_dir *d)
     d->dir_dev = st.st_dev;
     d->dir_ino = st.st_ino;
     int r = refuse_twice(id, d);
-    if (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        r = -errno;
+    if (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && !share_lock(id, d, &fd)) {
+        r = -EWOULDBLOCK;
         refuse(id, r, "data directory %s is in use by another process (%s): stop that one first",
                d->path, strerror(-r));
     }
@@ -260,16 +280,6 @@ static int check_set(struct identity *id)
 
 /* ---- the first start ---- */
 
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 /* The last component of `path`, whose parent exists, durably. */
 static int make_one(char *path)
 {
@@ -277,11 +287,11 @@ static int make_one(char *path)
         return errno == EEXIST ? 0 : -errno;
     char *slash = strrchr(path, '/');
     if (!slash)
-        return sync_directory(".");
+        return directory_sync(".");
     if (slash == path)
-        return sync_directory("/");
+        return directory_sync("/");
     *slash = '\0';
-    int r = sync_directory(path);
+    int r = directory_sync(path);
     *slash = '/';
     return r;
 }
@@ -447,11 +457,12 @@ static struct identity *identity_new(const char *const *dirs, unsigned count)
     return NULL;
 }
 
-int identity_open(const char *const *dirs, unsigned count, struct identity **ret_identity,
-                  char *problem, size_t problem_len)
+int identity_take_over(const char *const *dirs, unsigned count, const int *locks,
+                       unsigned lock_count, struct identity **ret_identity, char *problem,
+                       size_t problem_len)
 {
     if (count == 0 || count > IDENTITY_DIRS_MAX) {
-        snprintf(problem, problem_len, "%u data directories: there may be 1 to %u", count,
+        snprintf(problem, problem_len, "%u data directories: there may be 1 to %d", count,
                  IDENTITY_DIRS_MAX);
         return -EINVAL;
     }
@@ -460,6 +471,8 @@ int identity_open(const char *const *dirs, unsigned count, struct identity **ret
         snprintf(problem, problem_len, "out of memory");
         return -ENOMEM;
     }
+    id->locks = locks;
+    id->lock_count = lock_count;
     id->problem = problem;
     id->problem_len = problem_len;
     int r = settle(id);
@@ -468,15 +481,36 @@ int identity_open(const char *const *dirs, unsigned count, struct identity **ret
         return r;
     }
     id->problem = NULL;
+    id->locks = NULL;
+    id->lock_count = 0;
     *ret_identity = id;
     return 0;
+}
+
+int identity_open(const char *const *dirs, unsigned count, struct identity **ret_identity,
+                  char *problem, size_t problem_len)
+{
+    return identity_take_over(dirs, count, NULL, 0, ret_identity, problem, problem_len);
+}
+
+unsigned identity_locks(struct identity *identity, int *ret_fds, unsigned most)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&identity->recheck); /* a disk that comes back changes its descriptor */
+    for (unsigned i = 0; i < identity->count && count < most; i++) {
+        int copy = fcntl(identity->dirs[i].fd, F_DUPFD_CLOEXEC, 0);
+        if (copy >= 0)
+            ret_fds[count++] = copy;
+    }
+    pthread_mutex_unlock(&identity->recheck);
+    return count;
 }
 
 void identity_close(struct identity *identity)
 {
     if (!identity)
         return;
-    for (unsigned i = 0; i < identity->count; i++) {
+    for (unsigned i = 0; identity->dirs && i < identity->count; i++) {
         if (identity->dirs[i].fd >= 0)
             close(identity->dirs[i].fd);
         free(identity->dirs[i].path);

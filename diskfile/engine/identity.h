@@ -11,7 +11,9 @@
  *   2. when all have theirs, each is rewritten with "complete = yes"
  * As long as no file says yes, nothing was ever stored, and missing files are made up for.
  *
- * One process at a time: each directory is locked (flock) until identity_close(). */
+ * One process at a time: each directory is locked (flock) until identity_close(). A successor may
+ * share the lock: it belongs to the open file, which descriptors that were inherited or sent
+ * share. */
 #ifndef OBJSRV_IDENTITY_H
 #define OBJSRV_IDENTITY_H
 
@@ -27,6 +29,15 @@ struct identity;
  * `problem` names the directory, what is wrong and the remedy. */
 int identity_open(const char *const *dirs, unsigned count, struct identity **ret_identity,
                   char *problem, size_t problem_len);
+
+/* As identity_open() with the locks of a process that still runs; they are lent. */
+int identity_take_over(const char *const *dirs, unsigned count, const int *locks,
+                       unsigned lock_count, struct identity **ret_identity, char *problem,
+                       size_t problem_len);
+
+/* Copies of the locks, yours to close, at most `most`; returns how many. */
+unsigned identity_locks(struct identity *identity, int *ret_fds, unsigned most);
+
 void identity_close(struct identity *identity);
 
 unsigned identity_part_power(const struct identity *identity);

@@ -41,6 +41,7 @@ struct df_object {
     void *arg, *read_arg;
     uint64_t step_ns[O_STEPS];
     int err;               /* of df_open() itself */
+    time_t looked_s;       /* before the disk was asked anything */
     struct hot_entry *hot; /* whose metadata and first bytes these are; or NULL: our own */
 
     /* The call's. */
@@ -203,6 +204,7 @@ static int open_call(void *arg)
     struct df_object *o = arg;
     if (o->err < 0)
         return o->err;
+    o->looked_s = time(NULL);
     int r = store_device_check(o->place.store, o->place.device);
     if (r < 0)
         return r;
@@ -308,7 +310,7 @@ static void keep_hot(struct df_object *o)
     if (!whole || o->spec.drop_cache)
         return;
     struct hot_entry *hot =
-        hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, time(NULL));
+        hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, o->looked_s);
     if (hot)
         show_hot(o, hot);
 }

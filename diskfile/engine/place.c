@@ -89,7 +89,8 @@ int place_of_directory(struct df_store *store, struct store_device *device,
     ret->object_name_len = 0;
     ret->locked = false;
     memset(&ret->hash, 0, sizeof(ret->hash));
-    memcpy(ret->hash.hex, name.at, name.len < HASH_HEX_LEN ? name.len : HASH_HEX_LEN);
+    if (name.len == HASH_HEX_LEN) /* else no object's name hashes to it */
+        memcpy(ret->hash.hex, name.at, HASH_HEX_LEN);
     return fill_path(ret, partition, suffix, name);
 }
 

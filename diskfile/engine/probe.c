@@ -139,7 +139,7 @@ int probe_directory(const char *path, struct probe *ret_probe)
     int fd = open_probe_file(path, &found.no_tmpfile);
     if (fd < 0)
         return fd;
-    struct stat st;
+    struct stat st = {0};
     int r = fsetxattr(fd, "user.objsrv.probe", "1", 1, 0) < 0 ? -errno : 0;
     if (r == 0 && fstat(fd, &st) < 0)
         r = -errno;
@@ -150,6 +150,24 @@ int probe_directory(const char *path, struct probe *ret_probe)
     found.form = find_commit_form(st.st_dev, found.fs_type);
     *ret_probe = found;
     return 0;
+}
+
+int probe_writes(const char *path)
+{
+    static const char bytes[4096] = "objsrv";
+    char value;
+    bool no_tmpfile;
+    int fd = open_probe_file(path, &no_tmpfile);
+    if (fd < 0)
+        return fd;
+    ssize_t n = pwrite(fd, bytes, sizeof(bytes), 0);
+    int r = n < 0 ? -errno : n < (ssize_t)sizeof(bytes) ? -ENOSPC : 0;
+    /* The last one because XFS may answer 0 to a sync after it has shut down. */
+    if (r == 0 && (fsetxattr(fd, "user.objsrv.probe", "1", 1, 0) < 0 || fsync(fd) < 0 ||
+                   fgetxattr(fd, "user.objsrv.probe", &value, 1) < 0))
+        r = -errno;
+    close(fd);
+    return r;
 }
 
 /* ---- sweeping ---- */

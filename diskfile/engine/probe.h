@@ -14,6 +14,9 @@ struct probe {
 /* Leaves nothing behind. -ENOTSUP: no user xattrs; -EROFS, -ENOSPC, ...: could not try. */
 int probe_directory(const char *path, struct probe *ret_probe);
 
+/* Can a file be written here and made durable? Leaves nothing behind. 0 or -errno. */
+int probe_writes(const char *path);
+
 /* Removes the temporary names that uploads of ours left in tmp[-N]/ when the process died.
  * Those that a living process holds (flock) stay. */
 void probe_sweep(const char *device_path);

@@ -6,6 +6,7 @@
 #include "diskfile/engine/store.h"
 #include "diskfile/engine/identity.h"
 #include "diskfile/engine/probe.h"
+#include "diskfile/format/md5.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -90,6 +91,7 @@ static void device_free(struct store_device *d)
 {
     if (d->pool)
         disk_device_free(d->pool);
+    pthread_mutex_destroy(&d->probing);
     free(d->name);
     free(d->path);
     free(d);
@@ -106,6 +108,7 @@ static int device_new(const struct df_store *store, const char *name, const char
     d->path = strdup(path);
     atomic_init(&d->probed_dev, DEVICE_UNPROBED);
     atomic_init(&d->form, COMMIT_FULL);
+    pthread_mutex_init(&d->probing, NULL);
     int r = d->name && d->path ? disk_device_new(name, &limits, &d->pool) : -ENOMEM;
     if (r < 0) {
         d->pool = NULL;
@@ -195,9 +198,7 @@ static bool has_stub(const char *path)
     return stat(stub, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub.
- * *ret_st: the directory's, if there is one. */
-static bool is_mounted(const char *path, struct stat *ret_st)
+bool store_is_mounted(const char *path, struct stat *ret_st)
 {
     char parent[PATH_MAX + 16];
     struct stat up;
@@ -215,7 +216,7 @@ static bool is_mounted(const char *path, struct stat *ret_st)
 static bool is_usable(struct df_store *store, const struct store_device *d, struct stat *ret_st)
 {
     if (store->options.mount_check && !store->own->identity)
-        return is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
+        return store_is_mounted(d->path, ret_st) && S_ISDIR(ret_st->st_mode);
     if (store->own->identity && identity_check(store->own->identity, d->index) < 0)
         return false;
     return stat(d->path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
@@ -258,6 +259,35 @@ int store_device_check(struct df_store *store, struct store_device *device)
 {
     int r = check_and_probe(store, device);
     return r == -ENODEV || r == -ENOTSUP ? r : 0;
+}
+
+/* ---- writable? ---- */
+
+static bool blames_the_disk(int error)
+{
+    return error == -EIO || error == -EROFS || error == -ESHUTDOWN || error == -EUCLEAN;
+}
+
+void store_write_failed(struct df_store *store, struct store_device *d, int error)
+{
+    if (blames_the_disk(error) && !atomic_exchange(&d->distrusted, true))
+        store_event(store, DF_EVENT_ERROR,
+                    "device %s (%s): a write failed: %s; none is tried until a probe succeeds",
+                    d->name, d->path, strerror(-error));
+}
+
+int store_write_check(struct df_store *store, struct store_device *d)
+{
+    if (!atomic_load_explicit(&d->distrusted, memory_order_relaxed))
+        return 0;
+    if (pthread_mutex_trylock(&d->probing) != 0)
+        return -ENODEV;
+    int r = probe_writes(d->path);
+    if (r == 0 && atomic_exchange(&d->distrusted, false))
+        store_event(store, DF_EVENT_WARNING, "device %s (%s): a probe succeeded, writes go on",
+                    d->name, d->path);
+    pthread_mutex_unlock(&d->probing);
+    return r == -ENOSPC || r == -EDQUOT ? r : r < 0 ? -ENODEV : 0;
 }
 
 /* ---- what there is ---- */
@@ -321,6 +351,8 @@ static int copy_options(struct df_store *store, const struct df_options *from)
     o->policies = policies;
     o->devices = from->devices ? strdup(from->devices) : NULL;
     o->data_dirs = NULL; /* the identity has them */
+    o->locks = NULL;
+    o->lock_count = 0;
     o->hash_key.prefix.at = copy_bytes(from->hash_key.prefix);
     o->hash_key.suffix.at = copy_bytes(from->hash_key.suffix);
     bool good = policies && o->hash_key.prefix.at && o->hash_key.suffix.at &&
@@ -341,8 +373,8 @@ static int adopt_hash_key(struct df_store *store, const char *key)
 static int open_data_dirs(struct df_store *store, const struct df_options *options)
 {
     struct store_private *own = store->own;
-    int r = identity_open(options->data_dirs, options->data_dir_count, &own->identity, own->problem,
-                          own->problem_len);
+    int r = identity_take_over(options->data_dirs, options->data_dir_count, options->locks,
+                               options->lock_count, &own->identity, own->problem, own->problem_len);
     if (r < 0)
         return r;
     store->part_power = identity_part_power(own->identity);
@@ -399,7 +431,7 @@ static int choose_engine(struct df_store *store)
     }
     char reason[128] = "";
     const struct store_device *d = first_with_tmpfile(store);
-    int r = disk_uring_selftest(d ? d->path : "/tmp", reason);
+    int r = disk_uring_selftest(d ? d->path : NULL, reason);
     if (r < 0 && store->options.engine == DF_ENGINE_URING)
         return refuse(store, r,
                       "io_engine = uring does not work here (%s): allow io_uring, or configure "
@@ -419,6 +451,10 @@ static int open_parts(struct df_store *store, const struct df_options *options)
     struct disk_device_limits limits = {
         .threads_max = 1, .idle_s = POOL_IDLE_S, .ring_ops_max = 1, .requests_max = 1};
     int r = copy_options(store, options);
+    if (r == 0 && md5_algorithm() == NULL)
+        return refuse(store, -ENOTSUP,
+                      "libcrypto gives no MD5 here (FIPS mode?), by which this format names and "
+                      "checks objects: allow its default provider to this program (OPENSSL_CONF)");
     if (r == 0)
         r = disk_device_new("nowhere", &limits, &store->own->nowhere);
     if (r < 0)
@@ -456,6 +492,11 @@ int df_store_open(const struct df_options *options, struct df_store **ret_store,
     own->problem = NULL;
     *ret_store = store;
     return 0;
+}
+
+unsigned df_store_locks(const struct df_store *store, int *ret_fds, unsigned most)
+{
+    return store->own->identity ? identity_locks(store->own->identity, ret_fds, most) : 0;
 }
 
 void df_store_close(struct df_store *store)

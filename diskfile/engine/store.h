@@ -13,6 +13,8 @@
 
 #include "diskfile/disk/pool.h"
 #include "diskfile/diskfile.h"
+#include <pthread.h>
+#include <sys/stat.h>
 
 enum commit_form {
     COMMIT_SHORT, /* data to the device, link, fsync(file): ext4 and XFS (design decision 4) */
@@ -23,11 +25,13 @@ struct store_device {
     char *name;
     char *path; /* <devices>/<name>, or the data directory */
     struct disk_device *pool;
+    pthread_mutex_t probing; /* by store_write_check() */
     /* What the probe found, valid while the device is the one that was probed. Another file
      * system in its place is probed anew; unprobed means O_TMPFILE and COMMIT_FULL. */
     atomic_ullong probed_dev; /* st_dev, or DEVICE_UNPROBED */
     atomic_bool no_tmpfile;   /* no O_TMPFILE here: named temporary files in tmp[-N] */
     _Atomic enum commit_form form;
+    atomic_bool distrusted; /* a write failed here and none was seen to succeed since */
     char fs_type[16];
     unsigned index; /* stand-alone: place in the identity's order */
     struct store_device *_Atomic next;
@@ -52,6 +56,18 @@ int store_device(struct df_store *store, struct slice name, struct store_device 
  * without user xattrs). A probe that fails otherwise (read-only, full, ...) decides nothing:
  * reading may work, and a write finds out by itself. */
 int store_device_check(struct df_store *store, struct store_device *device);
+
+/* A write, sync or link failed with this error: if the disk or the file system is to blame, no
+ * write is tried any more before a probe has written and synced something. Any thread. */
+void store_write_failed(struct df_store *store, struct store_device *device, int error);
+
+/* BLOCKING only for a device whose writes are distrusted: one caller probes, and trusts it again
+ * if all went well. 0, or -ENODEV at once for the others. */
+int store_write_check(struct df_store *store, struct store_device *device);
+
+/* Swift's idea of a mount point (on-disk-format 1): containers and tests use the stub file
+ * .ismount. *ret_st: the directory's, if there is one. Blocking. */
+bool store_is_mounted(const char *path, struct stat *ret_st);
 
 const struct df_policy *store_policy(const struct df_store *store, unsigned index); /* or NULL */
 

@@ -59,7 +59,10 @@ static void run_done(struct disk_chain *chain)
     enum upload_state next = U_END;
     for (unsigned i = 0; i < u->run_count; i++) {
         enum upload_state s = u->run[i];
-        next = upload_steps[s].done(u, step_result(u, s));
+        int res = step_result(u, s);
+        if (res < 0 && s >= U_OPEN && s <= U_CONFIRM)
+            store_write_failed(u->place.store, u->place.device, res);
+        next = upload_steps[s].done(u, res);
         if (next == U_WAIT && i + 1 < u->run_count)
             next = u->run[i + 1]; /* what the caller had given when the chain left */
         if (i + 1 < u->run_count && next != u->run[i + 1])

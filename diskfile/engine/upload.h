@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* upload.h -- the inside of a df_upload: its state, its table of steps.
  *
- *   LOOK -> OPEN -> WAIT <-> DATA -> META -> SYNC -> PLACE -> LINK -> CONFIRM -> CLEAN -> CLOSE ->
- * END |      |       |        |       |       |       |  ^     | |       |                  ^ | |
- * |        |       |       |       |  `-----' `> REPLACE -> CONFIRM      |
- *     `------+-------+--------+-------+-------+-------+----------+-------+------------------'
- *                                                     error; abort: up to LINK
+ *   LOOK -> OPEN -> WAIT <-> DATA
+ *                    |
+ *                   META -> SYNC -> PLACE <-> LINK --> CONFIRM -> CLEAN -> CLOSE -> END
+ *                                     ^        |          ^
+ *                                     `---- REPLACE ------'
+ *   an error: from anywhere to CLOSE; an abort: from anywhere before LINK
  *
  * I1  Before LINK no name leads to the inode (where the file system has no O_TMPFILE: only a
  *     temporary name that is never listed). A crash leaves no half-visible object.
@@ -15,6 +16,8 @@
  * I5  At most one chain in flight per upload; finished() comes with none.
  * I6  The suffix is in hashes.invalid before LINK (Swift mode).
  * I7  No directory is made before PLACE: who hangs up during the body leaves nothing.
+ * I8  After a write that the disk failed no upload begins on the device before a probe has
+ *     shown that it takes writes again (store_write_check()).
  *
  * Runs: steps whose order is certain leave for the disk as one chain; a small upload that was
  * committed before it started is one chain from LOOK to CLOSE. advance() is the only writer

@@ -16,9 +16,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* A sweeper may remove a directory between our mkdir and our linkat, again and again; a
- * writer with our very timestamp may do likewise. Beyond this something else is wrong. */
-#define ATTEMPTS_MAX 16
+/* A sweeper may remove a directory between our mkdir and our linkat, again and again; writers
+ * with our very timestamp may take the name or free it, each of them once or twice before it is
+ * done. Beyond this something else is wrong. */
+#define ATTEMPTS_MAX 200
 
 /* Below this, the bytes come with the first write, which reserves their space itself. */
 #define FALLOCATE_MIN_BYTES 65536
@@ -71,6 +72,8 @@ static int look_call(void *arg)
 {
     struct df_upload *u = arg;
     int r = store_device_check(u->place.store, u->place.device);
+    if (r == 0)
+        r = store_write_check(u->place.store, u->place.device);
     if (r == 0 && u->calls.judge)
         r = judge_existing(u);
     if (r == 0)
@@ -435,7 +438,13 @@ static enum upload_state replace_done(struct df_upload *u, int res)
 static int sync_dirs_call(void *arg)
 {
     struct df_upload *u = arg;
-    return hashdir_sync(&u->place, u->place.device_len);
+    struct stat st;
+    int r = hashdir_sync(&u->place, u->place.device_len);
+    /* Whoever came later has taken our name away, and with it the directory: nothing is left
+     * of ours to make durable. A path that fails while the name lives is an error. */
+    if (r == -ENOENT && fstat(u->fd, &st) == 0 && st.st_nlink == 0)
+        return 0;
+    return r;
 }
 
 /* XFS answers 0 to a directory fsync, and now and then to a file's, after it has shut down;
@@ -464,6 +473,8 @@ static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
     u->place.locked = false; /* LINK has given it back */
+    if (u->spec.next_part_power > 0)
+        hashdir_link_next_power(&u->place, u->target, u->spec.next_part_power);
     return hashdir_clean(&u->place, df_now());
 }
 

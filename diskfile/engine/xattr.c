@@ -104,7 +104,7 @@ __attribute__((format(printf, 3, 4))) static int fail(int error, char reason[REA
  * system call per file for an answer we have. */
 static int read_pickle(int fd, struct pickle *p, char reason[REASON_MAX])
 {
-    char expected[CHECKSUM_HEX_LEN + 2], found[CHECKSUM_HEX_LEN + 1];
+    char expected[CHECKSUM_HEX_LEN + 2] = "", found[CHECKSUM_HEX_LEN + 1];
     int r = read_chunk(fd, 0, p);
     if (r == -ENODATA)
         return fail(-EBADMSG, reason, "Exception reading metadata: there is none");

@@ -186,7 +186,8 @@ static void begin_request(struct conn *c, size_t head_len)
 static bool step_head(struct conn *c)
 {
     if (c->view_len == 0) {
-        if (c->eof || (c->conns->loop->stopping && is_idle(c)))
+        const struct loop *l = c->conns->loop;
+        if (c->eof || (l->stopping && !l->draining && is_idle(c)))
             conn_lost(c);
         return false;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deadline.c -- see deadline.h. */
 #include "server/http/deadline.h"
+#include <assert.h>
 #include <string.h>
 
 static uint64_t now_ms(const struct deadlines *w)
@@ -10,6 +11,7 @@ static uint64_t now_ms(const struct deadlines *w)
 
 static void unlink_entry(struct deadlines *w, struct deadline *d)
 {
+    assert(d->link != NULL);
     *d->link = d->next;
     if (d->next != NULL)
         d->next->link = d->link;

@@ -8,6 +8,7 @@
 #include "server/node/log_format.h"
 #include "server/node/option.h"
 #include "server/node/paste.h"
+#include "server/node/priority.h"
 #include "server/node/startmem.h"
 #include "server/node/swift_conf.h"
 #include <errno.h>
@@ -100,12 +101,16 @@ static int read_context(struct loading *l, const struct ini_section *s,
 }
 
 /* Options of the section that nobody knows. They do no harm, but may be slips. */
+/* Swift's older place for it: beats the one in [swift-constraints]. */
+#define OLD_ACCOUNT_PREFIX "auto_create_account_prefix"
+
 static void collect_unknown(struct loading *l, const char *section, const struct paste_context *c,
                             const struct ini_section *s)
 {
     for (unsigned i = 0; i < c->count; i++) {
         const struct paste_item *item = &c->items[i];
-        bool here = item->section == s->name && item->written->line > 0;
+        bool here = item->section == s->name && item->written->line > 0 &&
+                    strcmp(item->name, OLD_ACCOUNT_PREFIX) != 0;
         if (!here || strcmp(item->name, "use") == 0 || option_find(section, item->name) != NULL)
             continue;
         char *text = NULL;
@@ -120,7 +125,8 @@ static void collect_unknown(struct loading *l, const char *section, const struct
 static bool known_anywhere(const char *name)
 {
     return option_find("app", name) != NULL || option_find("healthcheck", name) != NULL ||
-           option_find("recon", name) != NULL || option_find("ratelimit", name) != NULL;
+           option_find("recon", name) != NULL || option_find("ratelimit", name) != NULL ||
+           strcmp(name, OLD_ACCOUNT_PREFIX) == 0;
 }
 
 static void collect_unknown_defaults(struct loading *l)
@@ -327,7 +333,20 @@ static int check_words(struct loading *l)
     return res;
 }
 
-/* "1%" or a number of bytes. */
+static int check_priority(struct loading *l)
+{
+    const struct config *c = l->config;
+    char *end;
+    long nice_priority = strtol(c->nice_priority, &end, 10);
+    if (*end != '\0' || nice_priority < -20 || nice_priority > 20)
+        return refuse_value(l, "nice_priority", "a whole number from -20 to 20");
+    if (c->ionice_class[0] != '\0' && priority_io_class(c->ionice_class) == 0)
+        return refuse_value(l, "ionice_class",
+                            "IOPRIO_CLASS_RT, IOPRIO_CLASS_BE or IOPRIO_CLASS_IDLE");
+    return 0;
+}
+
+/* "1%" or a number of bytes; below 0 it keeps nothing free, as in Swift. */
 static int compute_reserve(struct loading *l)
 {
     struct config *c = l->config;
@@ -337,14 +356,14 @@ static int compute_reserve(struct loading *l)
     errno = 0;
     if (len > 1 && text[len - 1] == '%') {
         double percent = strtod(text, &end);
-        if (end == text + len - 1 && percent >= 0 && percent <= 100) {
-            c->reserve_percent = percent;
+        if (end == text + len - 1 && percent <= 100) {
+            c->reserve_percent = percent > 0 ? percent : 0;
             return 0;
         }
     } else {
         long long bytes = strtoll(text, &end, 10);
-        if (len > 0 && *end == '\0' && errno == 0 && bytes >= 0) {
-            c->reserve_bytes = (uint64_t)bytes;
+        if (len > 0 && *end == '\0' && errno == 0) {
+            c->reserve_bytes = bytes > 0 ? (uint64_t)bytes : 0;
             return 0;
         }
     }
@@ -404,7 +423,7 @@ static int check_mode(struct loading *l)
         return c->data_dirs.count > 0
                    ? 0
                    : refuse_value(l, "data_dirs", "one directory or more, separated by commas");
-    if (paste_find(&l->app, "bind_port") == NULL)
+    if (paste_find(&l->app, "bind_port") == NULL && c->servers_per_port == 0)
         return refuse_value(l, "bind_port", "the port to listen on, as 6200");
     if (c->data_dirs.count > 0)
         return refuse_value(l, "data_dirs", "no value without mode = standalone");
@@ -428,13 +447,14 @@ static int check_log_format(struct loading *l)
 static int compute(struct loading *l)
 {
     int res = check_mode(l);
-    if (res == 0 && l->config->servers_per_port > 0)
-        res = refuse_value(l, "servers_per_port",
-                           "0: this server has no listener for each port of the ring yet");
+    if (res == 0 && l->config->standalone && l->config->servers_per_port > 0)
+        res = refuse_value(l, "servers_per_port", "0: a stand-alone server has no ring");
     if (res == 0)
         res = check_words(l);
     if (res == 0)
         res = check_log_format(l);
+    if (res == 0)
+        res = check_priority(l);
     if (res == 0)
         res = compute_reserve(l);
     if (res == 0)
@@ -453,13 +473,22 @@ static void find_here(struct loading *l, const char *file)
     char *path = NULL, *cwd = file[0] == '/' ? NULL : start_memory(getcwd(NULL, 0));
     if (asprintf(&path, "%s%s%s", cwd != NULL ? cwd : "", cwd != NULL ? "/" : "", file) < 0)
         path = NULL;
-    l->here = start_memory(path);
+    l->here = path = start_memory(path);
     free(cwd);
     ini_set_default(l->ini, "__file__", path);
     char *slash = strrchr(path, '/');
     if (stat(file, &st) != 0 || !S_ISDIR(st.st_mode))
         slash[slash == path] = '\0';
     ini_set_default(l->ini, "here", path);
+}
+
+static void take_old_account_prefix(struct loading *l)
+{
+    const struct paste_item *item = paste_find(&l->app, OLD_ACCOUNT_PREFIX);
+    char expected[160];
+    if (item != NULL)
+        (void)option_set(option_find("constraints", OLD_ACCOUNT_PREFIX), item->value, l->config,
+                         expected, sizeof(expected)); /* any text will do */
 }
 
 static int load(struct loading *l, const char *file, const char *swift_conf)
@@ -486,6 +515,8 @@ static int load(struct loading *l, const char *file, const char *swift_conf)
     if (res == 0 && !c->standalone)
         res = swift_conf_load(c, swift_conf != NULL ? swift_conf : SWIFT_CONF, l->problem,
                               l->problem_len);
+    if (!c->standalone)
+        take_old_account_prefix(l);
     collect_unknown_defaults(l);
     return res;
 }

@@ -17,22 +17,24 @@ static void print_options(const char *section, const char *prefix)
 
 void config_print_help(void)
 {
-    printf("objsrv " OBJSRV_VERSION ": an object server, for OpenStack Swift or on its own\n"
-           "\n"
-           "usage: objsrv [options] FILE [verbose]\n"
-           "  FILE               object-server.conf, or a directory of *.conf\n"
-           "  --swift-conf FILE  instead of /etc/swift/swift.conf\n"
-           "  --test-config      check the files, list options without effect, and exit\n"
-           "  --sample-config    print a file with every option and its default\n"
-           "  -v, --verbose      log to stderr\n"
-           "  -h, --help         this text\n"
-           "  -V, --version      the version\n"
-           "\n"
-           "signals: TERM, INT  stop         HUP   finish what is in flight, then stop\n"
-           "         USR2       log what is in flight\n"
-           "\n"
-           "Options of [DEFAULT] or [app:object-server], with their defaults. Those of\n"
-           "[DEFAULT] win, unless the others are written \"set option = value\".\n");
+    printf(
+        "objsrv " OBJSRV_VERSION ": an object server, for OpenStack Swift or on its own\n"
+        "\n"
+        "usage: objsrv [options] FILE [verbose]\n"
+        "  FILE               object-server.conf, or a directory of *.conf\n"
+        "  --swift-conf FILE  instead of /etc/swift/swift.conf\n"
+        "  --test-config      check the files, list options without effect, and exit\n"
+        "  --sample-config    print a file with every option and its default\n"
+        "  -v, --verbose      log to stderr\n"
+        "  -h, --help         this text\n"
+        "  -V, --version      the version\n"
+        "\n"
+        "signals: TERM, INT  stop         HUP   finish what is in flight, then stop\n"
+        "         USR1       start anew without refusing anybody: new configuration, new version\n"
+        "         USR2       log what is in flight\n"
+        "\n"
+        "Options of [DEFAULT] or [app:object-server], with their defaults. Those of\n"
+        "[DEFAULT] win, unless the others are written \"set option = value\".\n");
     print_options("app", "  ");
     printf("\nOf [filter:healthcheck]:\n");
     print_options("healthcheck", "  ");

@@ -5,13 +5,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 int process_raise_nofile(void)
@@ -45,28 +44,6 @@ int process_become(const char *user)
     return prctl(PR_SET_DUMPABLE, 1) < 0 ? -errno : 0;
 }
 
-int process_notify(const char *state)
-{
-    const char *name = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    if (name == NULL || name[0] == '\0')
-        return 0;
-    size_t len = strlen(name);
-    if (len >= sizeof(to.sun_path))
-        return -ENAMETOOLONG;
-    memcpy(to.sun_path, name, len);
-    if (name[0] == '@')
-        to.sun_path[0] = '\0'; /* the abstract name space */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    socklen_t to_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, to_len);
-    int res = sent < 0 ? -errno : 0;
-    close(fd);
-    return res;
-}
-
 int process_close_stdio(void)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -79,4 +56,42 @@ int process_close_stdio(void)
     if (fd > 2)
         close(fd);
     return res;
+}
+
+int process_write_pid(const char *path)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return -errno;
+    ssize_t written = write(fd, text, (size_t)len);
+    int res = written == len ? 0 : written < 0 ? -errno : -EIO;
+    if (close(fd) < 0 && res == 0)
+        res = -errno;
+    return res;
+}
+
+int process_own_path(const char *name, char **ret_path)
+{
+    *ret_path = NULL;
+    if (strchr(name, '/') != NULL) {
+        char *cwd = name[0] == '/' ? NULL : getcwd(NULL, 0);
+        if (asprintf(ret_path, "%s%s%s", cwd != NULL ? cwd : "", cwd != NULL ? "/" : "", name) < 0)
+            *ret_path = NULL;
+        free(cwd);
+        return *ret_path != NULL ? 0 : -ENOMEM;
+    }
+    const char *at = getenv("PATH");
+    for (at = at != NULL ? at : ""; *ret_path == NULL && *at != '\0'; at += *at == ':') {
+        size_t len = strcspn(at, ":");
+        if (at[0] == '/' && asprintf(ret_path, "%.*s/%s", (int)len, at, name) < 0)
+            return -ENOMEM;
+        if (*ret_path != NULL && access(*ret_path, X_OK) < 0) {
+            free(*ret_path);
+            *ret_path = NULL;
+        }
+        at += len;
+    }
+    return *ret_path != NULL ? 0 : -ENOENT;
 }

@@ -17,10 +17,14 @@ int process_detach(bool own_session);
 /* User, group, supplementary groups, HOME. -ENOENT: no such user. */
 int process_become(const char *user);
 
-/* READY=1 to the socket that NOTIFY_SOCKET names; 0 if it names none. */
-int process_notify(const char *state);
-
 /* stdin, stdout, stderr to /dev/null: who started the server reads them until they end. */
 int process_close_stdio(void);
+
+/* "1234\n", over whatever the file held. */
+int process_write_pid(const char *path);
+
+/* The absolute path of the program that was started by this argv[0], symbolic links left as they
+ * are; yours to free. -ENOENT: not found on PATH. */
+int process_own_path(const char *name, char **ret_path);
 
 #endif

@@ -27,10 +27,9 @@ static inline void *start_grow(void *items, size_t count, size_t item_size)
 
 static inline char *start_text(struct slice s)
 {
-    char *text = start_memory(malloc(s.len + 1));
+    char *text = start_memory(calloc(1, s.len + 1));
     if (s.len > 0)
         memcpy(text, s.at, s.len);
-    text[s.len] = '\0';
     return text;
 }
 

@@ -70,7 +70,8 @@ static void answer_errno_plain(struct request *r, int err, int status)
         what = "another object has the same hash as this key: choose another key";
         break;
     case 503:
-        what = "the disk has too many requests waiting: try again later";
+        what = err == -EBUSY ? "the disk has too many requests waiting: try again later"
+                             : "the server has too many files open: try again later";
         break;
     case 507:
         what = err == -ENOSPC || err == -EDQUOT ? "there is not enough space for this object"

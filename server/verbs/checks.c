@@ -31,6 +31,14 @@ int integer_parse(struct slice text, int64_t *ret)
     return 0;
 }
 
+unsigned next_part_power(const struct request *r)
+{
+    const struct slice *text = request_header(r, "X-Backend-Next-Part-Power");
+    int64_t power;
+    bool good = text && integer_parse(*text, &power) == 0 && power >= 2 && power <= 32;
+    return good ? (unsigned)power : 0;
+}
+
 bool check_timestamp(const struct request *r, bool optional, struct timestamp fallback,
                      struct timestamp *ret_ts, struct refusal *ret_why)
 {

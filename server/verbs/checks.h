@@ -44,6 +44,9 @@ bool check_metadata(const struct request *r, const struct config *c, struct refu
 /* X-Backend-Obj-Content-Length of a chunked PUT. *ret_length: -1 for none. */
 bool check_object_length(const struct request *r, int64_t *ret_length, struct refusal *ret_why);
 
+/* X-Backend-Next-Part-Power; 0: none, or none that can be. */
+unsigned next_part_power(const struct request *r);
+
 /* Optional sign and digits only, clamped to about +-5e17. -EINVAL. */
 int integer_parse(struct slice text, int64_t *ret);
 

@@ -5,13 +5,14 @@
  * all else is in one go. Stand-alone, an absent object gets no tombstone, and the conditions are
  * judged again under the lock. */
 #include "server/loop.h"
+#include "server/updates/queue_row.h"
+#include "server/updates/tell.h"
 #include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
 #include "server/verbs/turns.h"
-#include "server/verbs/unsupported.h"
 #include <errno.h>
 
 #define STALE_TRIES 100
@@ -26,10 +27,10 @@ struct delete
     const struct slice *if_delete_at; /* X-If-Delete-At, or NULL */
 
     /* The judge's, written on a pool thread. */
-    int status;       /* of the reply, unless the disk fails */
-    const char *text; /* explicit body, or NULL */
-    bool bare;        /* without X-Backend-* headers */
-    bool saw_expiry;
+    int status;            /* of the reply, unless the disk fails */
+    const char *text;      /* explicit body, or NULL */
+    bool bare;             /* without X-Backend-* headers */
+    int64_t old_expiry;    /* X-Delete-At in seconds; 0: none */
     struct timestamp seen; /* T */
     struct metadata found; /* its Content-Type, if any */
 
@@ -81,7 +82,7 @@ static int judge_swift(void *arg, struct df_upload *u, const struct df_info *inf
     struct delete *d = arg;
     bool live = info->state == DF_LIVE;
     d->seen = live ? info->data_timestamp : info->timestamp;
-    d->saw_expiry = metadata_value(info->metadata, "X-Delete-At").len > 0;
+    d->old_expiry = queue_time_of(metadata_value(info->metadata, "X-Delete-At"));
     int res = note_content_type(d, info);
     if (res < 0)
         return res;
@@ -110,8 +111,9 @@ static int judge_plain(void *arg, struct df_upload *u, const struct df_info *inf
 
 /* ---- the reply ---- */
 
-static void answer_in_swift(struct delete *d)
+static void answer_in_swift(void *arg)
 {
+    struct delete *d = arg;
     struct request *r = d->request;
     int status = d->status;
     reply_begin(r, status);
@@ -119,13 +121,23 @@ static void answer_in_swift(struct delete *d)
         bool older = timestamp_cmp(d->seen, d->timestamp) < 0;
         reply_timestamp(r, "X-Backend-Timestamp", older ? d->timestamp : d->seen);
         reply_header(r, "X-Backend-Content-Type", metadata_value(&d->found, "Content-Type"));
-        log_skipped_updates(r, d->saw_expiry);
     }
     metadata_release(&d->found);
     if (d->text)
         answer_with_text(r, d->text, "text/html; charset=UTF-8");
     else
         answer_with_default(r, status);
+}
+
+/* The row of the old expiry is to go even if the object stays (409); nothing at all is said of
+ * a request whose X-If-Delete-At does not fit. */
+static void tell_and_answer(struct delete *d, bool deleted)
+{
+    const struct tell tell = {d->request, &d->target, d->timestamp, answer_in_swift, d};
+    if (d->bare)
+        answer_in_swift(d);
+    else
+        tell_delete(&tell, d->old_expiry, deleted);
 }
 
 static void answer_in_plain(struct delete *d)
@@ -154,7 +166,10 @@ static void on_finished(void *arg, int res)
     if (res == -ESTALE && ++d->tries < STALE_TRIES) {
         delete_start(d);
     } else if (res == 0 || res == -EPERM) {
-        (d->target.plain ? answer_in_plain : answer_in_swift)(d);
+        if (d->target.plain)
+            answer_in_plain(d);
+        else
+            tell_and_answer(d, res == 0);
     } else {
         metadata_release(&d->found);
         answer_errno(r, res, d->target.name.device);
@@ -198,6 +213,8 @@ static void begin(void *arg)
                                   .timestamp = d->timestamp,
                                   .size = -1,
                                   .now = d->timestamp,
+                                  .next_part_power =
+                                      d->target.plain ? 0 : next_part_power(d->request),
                                   .recheck = d->target.plain};
     d->upload = df_upload_begin(loop->disk, &d->target.name, &spec, &calls, d);
     if (d->upload)

@@ -9,13 +9,14 @@
  * other stored headers kept unless sent again, and the server gives the time: a judge that runs
  * again under the lock and finds another version answers -ESTALE, and all is done again. */
 #include "server/loop.h"
+#include "server/updates/queue_row.h"
+#include "server/updates/tell.h"
 #include "server/metrics/metrics.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
 #include "server/verbs/target.h"
 #include "server/verbs/turns.h"
-#include "server/verbs/unsupported.h"
 #include <errno.h>
 
 #define STALE_TRIES 100
@@ -33,10 +34,13 @@ struct post {
     int verdict;
     bool looked; /* stand-alone: the first look is done */
     struct timestamp seen, seen_ctype;
-    bool ctype_from_meta, saw_expiry;
+    struct timestamp seen_data;
+    bool ctype_from_meta;
+    int64_t old_expiry;                 /* X-Delete-At in seconds; 0: none */
     struct metadata merged, data, meta; /* copies; meta is empty without a .meta */
 
-    struct slice reply_type; /* X-Backend-Content-Type, once merged */
+    struct slice reply_type; /* the content type that holds now, once merged */
+    const char *told_type;   /* X-Backend-Content-Type */
     bool commit_failed;
     struct turn turn; /* stand-alone */
     unsigned tries;
@@ -61,6 +65,7 @@ static void note_state(struct post *p, const struct df_info *info)
 {
     p->seen = info->timestamp;
     p->seen_ctype = info->ctype_timestamp;
+    p->seen_data = info->data_timestamp;
     p->ctype_from_meta = info->ctype_from_meta;
 }
 
@@ -82,7 +87,7 @@ static int judge_swift(void *arg, struct df_upload *u, const struct df_info *inf
     if (!is_there(p->request, info))
         return refuse(p, 404);
     note_state(p, info);
-    p->saw_expiry = metadata_value(info->metadata, "X-Delete-At").len > 0;
+    p->old_expiry = queue_time_of(metadata_value(info->metadata, "X-Delete-At"));
     if (timestamp_cmp(info->timestamp, p->timestamp) >= 0 &&
         timestamp_cmp(info->ctype_timestamp, p->ctype_timestamp) >= 0)
         return refuse(p, 409);
@@ -167,7 +172,7 @@ static int merge_plain(struct post *p, struct metadata *m)
     return res == 0 ? merge_content_type(p, m) : res;
 }
 
-static void on_began(void *arg)
+static void merge_and_commit(void *arg)
 {
     struct post *p = arg;
     struct metadata m = {0};
@@ -181,6 +186,17 @@ static void on_began(void *arg)
         df_upload_abort(p->upload);
     }
     metadata_release(&m);
+}
+
+/* The queue learns of a new expiry before the object has it: no object expires unseen. */
+static void on_began(void *arg)
+{
+    struct post *p = arg;
+    const struct tell tell = {p->request, &p->target, p->timestamp, merge_and_commit, p};
+    if (p->target.plain || timestamp_cmp(p->timestamp, p->seen) <= 0)
+        merge_and_commit(p);
+    else
+        tell_post_queue(&tell, p->old_expiry, queue_time_of(p->delete_at));
 }
 
 /* ---- the reply ---- */
@@ -205,17 +221,21 @@ static struct slice swift_bytes_of(struct slice type)
     return (struct slice){"", 0};
 }
 
-static void answer_accepted(struct post *p)
+/* The content type that holds now, as others are told it. NULL: no memory. */
+static const char *told_type(struct post *p)
 {
-    struct request *r = p->request;
     bool from_data = timestamp_cmp(p->ctype_timestamp, p->seen_ctype) <= 0 && !p->ctype_from_meta;
     struct slice bytes = swift_bytes_of(metadata_value(&p->data, "Content-Type"));
-    if (from_data)
-        bytes.len = 0;
-    log_skipped_updates(r, p->saw_expiry);
+    return arena_printf(p->request->arena, "%.*s%.*s", (int)p->reply_type.len, p->reply_type.at,
+                        from_data ? 0 : (int)bytes.len, bytes.at);
+}
+
+static void answer_accepted(void *arg)
+{
+    struct post *p = arg;
+    struct request *r = p->request;
     reply_begin(r, 202);
-    reply_headerf(r, "X-Backend-Content-Type", "%.*s%.*s", (int)p->reply_type.len, p->reply_type.at,
-                  (int)bytes.len, bytes.at);
+    reply_header(r, "X-Backend-Content-Type", slice_of(p->told_type));
     for (unsigned i = 0; i < p->merged.count; i++) {
         const struct metadata_item *item = &p->merged.items[i];
         char *name = is_sysmeta(item->key) ? arena_text(r->arena, item->key) : NULL;
@@ -224,6 +244,23 @@ static void answer_accepted(struct post *p)
     }
     release_copies(p);
     answer_with_default(r, 202);
+}
+
+static void tell_and_answer(struct post *p)
+{
+    bool new_type = timestamp_cmp(p->ctype_timestamp, p->seen_ctype) > 0;
+    bool new_meta = timestamp_cmp(p->timestamp, p->seen) > 0;
+    const struct tell tell = {p->request, &p->target, p->timestamp, answer_accepted, p};
+    p->told_type = told_type(p);
+    if (!p->told_type)
+        p->told_type = "";
+    const struct post_facts facts = {.stored = &p->merged,
+                                     .content_type = slice_of(p->told_type),
+                                     .data_timestamp = p->seen_data,
+                                     .ctype_timestamp =
+                                         new_type ? p->ctype_timestamp : p->seen_ctype,
+                                     .meta_timestamp = new_meta ? p->timestamp : p->seen};
+    tell_post(&tell, &facts);
 }
 
 static void answer_refused(struct post *p)
@@ -249,7 +286,7 @@ static void on_finished(void *arg, int res)
     turn_give(&p->turn);
     p->upload = NULL;
     if (res == 0 && !p->target.plain) {
-        answer_accepted(p);
+        tell_and_answer(p);
         return;
     }
     release_copies(p);
@@ -289,14 +326,15 @@ static void begin(void *arg)
     p->looked = false;
     if (p->target.plain)
         p->timestamp = df_store_clock(loop->store, p->seen);
-    struct df_upload_spec spec = {.kind = DF_UPLOAD_META,
-                                  .timestamp = p->timestamp,
-                                  .size = -1,
-                                  .now = p->timestamp,
-                                  .open_expired =
-                                      !p->target.plain &&
-                                      request_header_true(p->request, "X-Backend-Replication"),
-                                  .recheck = p->target.plain};
+    struct df_upload_spec spec = {
+        .kind = DF_UPLOAD_META,
+        .timestamp = p->timestamp,
+        .size = -1,
+        .now = p->timestamp,
+        .open_expired =
+            !p->target.plain && request_header_true(p->request, "X-Backend-Replication"),
+        .next_part_power = p->target.plain ? 0 : next_part_power(p->request),
+        .recheck = p->target.plain};
     p->upload = df_upload_begin(loop->disk, &p->target.name, &spec, &calls, p);
     if (!p->upload) {
         turn_give(&p->turn);

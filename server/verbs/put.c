@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* put.c -- PUT as Swift's proxy and daemons send it (http-api 7). */
 #include "server/loop.h"
+#include "server/updates/queue_row.h"
+#include "server/updates/tell.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/object_headers.h"
@@ -21,7 +23,7 @@ static int judge(struct upload *up, const struct df_info *info)
     const struct slice *list = up->conditions.if_none_match;
     up->seen = blocking_time(info);
     if (info->state == DF_LIVE) {
-        up->saw_expiry = metadata_value(info->metadata, "X-Delete-At").len > 0;
+        up->old_expiry = queue_time_of(metadata_value(info->metadata, "X-Delete-At"));
         if (list && list->len > 0 && etag_listed(*list, metadata_value(info->metadata, "ETag")))
             up->verdict = 412;
     }
@@ -39,12 +41,25 @@ static void refused(struct request *r, struct upload *up)
     answer_with_default(r, up->verdict);
 }
 
-static void created(struct request *r, struct upload *up)
+static void told(void *arg)
 {
-    log_skipped_updates(r, up->saw_expiry);
+    struct upload *up = arg;
+    struct request *r = up->request;
     reply_begin(r, 201);
     reply_headerf(r, "Etag", "\"%s\"", up->md5_hex);
     answer_with_nothing(r);
+}
+
+/* Durable: now others may know. */
+static void created(struct request *r, struct upload *up)
+{
+    const struct tell tell = {r, &up->target, up->timestamp, told, up};
+    const struct put_facts facts = {.size = up->received,
+                                    .content_type = request_header_value(r, "Content-Type"),
+                                    .timestamp = up->timestamp,
+                                    .etag = {up->md5_hex, MD5_HEX_LEN}};
+    up->request = r;
+    tell_put(&tell, up->old_expiry, up->expiry, &facts);
 }
 
 static const struct upload_form form = {
@@ -107,6 +122,8 @@ void put_swift(struct request *r, const struct target *target)
         upload_drop(up);
         answer_status(r, 500);
     } else {
+        up->next_part_power = next_part_power(r);
+        up->expiry = queue_time_of(delete_at);
         up->etag = expected_etag(r);
         up->conditions = conditions_of(r);
         upload_start(r, up);

@@ -7,6 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 
+/* A long body is worth larger blocks: each costs a trip to the disk's threads and back. */
+#define LONG_BODY_BLOCKS  64
+#define LONG_BLOCK_FACTOR 4
+
 struct send_block {
     char *at;
     size_t len;
@@ -209,6 +213,8 @@ static const struct handler stream_handler = {.name = "GET", .gone = on_gone, .s
 
 static void stream(struct request *r, struct send *s, uint64_t length)
 {
+    if (length >= LONG_BODY_BLOCKS * s->block_size)
+        s->block_size *= LONG_BLOCK_FACTOR;
     for (unsigned i = 0; i < 2; i++)
         s->blocks[i].at = buffer_get(s->block_size);
     if (!s->blocks[0].at || !s->blocks[1].at) {

@@ -83,7 +83,9 @@ static bool check_checksums(const struct request *r, struct upload *up, struct r
         etag = (struct slice){etag.at + 1, MD5_HEX_LEN};
     if (etag.len > 0) {
         char *lower = arena_text(r->arena, etag);
-        size_t digits = strspn(lower ? lower : "", "0123456789abcdefABCDEF");
+        if (!lower)
+            return refuse(ret_why, 500, "out of memory");
+        size_t digits = strspn(lower, "0123456789abcdefABCDEF");
         if (digits != MD5_HEX_LEN || etag.len != MD5_HEX_LEN)
             return refuse(ret_why, 400, "ETag in a PUT must be the body's MD5 in 32 hex digits");
         for (size_t i = 0; i < MD5_HEX_LEN; i++)

@@ -1,35 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/turns.h"
 #include "server/loop.h"
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-#define TURNS   65536
+#define SHARDS  256
 #define WAIT_MS 1
 
-static atomic_flag turns[TURNS];
+/* The turns that are held, in short lists by key. */
+static struct shard {
+    pthread_mutex_t lock;
+    struct turn *held;
+} shards[SHARDS] = {[0 ... SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
 
-/* FNV-1a: only has to spread. */
-static unsigned index_of(const struct df_name *name)
+/* FNV-1a, with a byte between the parts that UTF-8 does not have. */
+static uint64_t key_of(const struct df_name *name)
 {
-    const struct slice parts[2] = {name->container, name->object};
-    uint32_t hash = 2166136261u;
-    for (unsigned p = 0; p < 2; p++)
+    const struct slice parts[] = {name->container, SLICE("\xff"), name->object};
+    uint64_t hash = 14695981039346656037u;
+    for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
         for (size_t i = 0; i < parts[p].len; i++)
-            hash = (hash ^ (unsigned char)parts[p].at[i]) * 16777619u;
-    return (hash ^ hash >> 16) % TURNS;
+            hash = (hash ^ (unsigned char)parts[p].at[i]) * 1099511628211u;
+    return hash;
+}
+
+static struct shard *shard_of(const struct turn *turn)
+{
+    return &shards[(turn->key ^ turn->key >> 32) % SHARDS];
 }
 
 static bool try_take(struct turn *turn)
 {
-    turn->held = !atomic_flag_test_and_set_explicit(&turns[turn->index], memory_order_acquire);
+    struct shard *s = shard_of(turn);
+    pthread_mutex_lock(&s->lock);
+    const struct turn *other = s->held;
+    while (other && other->key != turn->key)
+        other = other->next;
+    if (!other) {
+        turn->next = s->held;
+        s->held = turn;
+        turn->held = true;
+    }
+    pthread_mutex_unlock(&s->lock);
     return turn->held;
 }
 
 void turn_give(struct turn *turn)
 {
-    if (turn->held)
-        atomic_flag_clear_explicit(&turns[turn->index], memory_order_release);
+    if (!turn->held)
+        return;
+    struct shard *s = shard_of(turn);
+    pthread_mutex_lock(&s->lock);
+    struct turn **at = &s->held;
+    while (*at != turn)
+        at = &(*at)->next;
+    *at = turn->next;
+    pthread_mutex_unlock(&s->lock);
     turn->held = false;
 }
 
@@ -57,7 +83,7 @@ static void on_time(uv_timer_t *timer)
 void turn_take(struct turn *turn, struct loop *loop, const struct df_name *name,
                void (*granted)(void *arg), void *arg)
 {
-    turn->index = index_of(name);
+    turn->key = key_of(name);
     struct wait *w = try_take(turn) ? NULL : malloc(sizeof *w);
     if (!w) {
         granted(arg);

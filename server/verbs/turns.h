@@ -7,7 +7,8 @@
  * time and gives it back when the disk has answered. The partition's lock on disk, under which
  * the judge looks again, is what makes conditions right; turns only make refusals rare.
  *
- * Keys share 65536 turns by hash. Waiting is looking again each millisecond: a hot key is rare.
+ * Nobody waits for another key's turn, which may lie on a disk that hangs: turns are told apart
+ * by 64 bits of hash. Waiting is looking again each millisecond: a hot key is rare.
  * Threads: take and give on the request's loop; the turns are shared by all loops. */
 #ifndef OBJSRV_TURNS_H
 #define OBJSRV_TURNS_H
@@ -16,10 +17,11 @@
 
 struct loop;
 
-/* Zeroed before its first use. */
+/* Zeroed before its first use; stays where it is while it is held. */
 struct turn {
-    unsigned index;
+    uint64_t key;
     bool held;
+    struct turn *next; /* that is held */
 };
 
 /* granted() is called once: within the call if nobody has the turn, else later. Without memory

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unsupported.h -- what this server does not do yet, said aloud: 501, or a line in the log. */
+/* unsupported.h -- what this server does not do yet, said aloud: 501. */
 #ifndef OBJSRV_UNSUPPORTED_H
 #define OBJSRV_UNSUPPORTED_H
 
@@ -7,9 +7,5 @@
 
 /* Answers 501 with "<what> is not supported yet" and ends the request. */
 void answer_unsupported(struct request *r, const char *what);
-
-/* A PUT, POST or DELETE was done that Swift would tell others about (container server, queue of
- * expiring objects, next part power). A warning at most once a minute, DEBUG for each. */
-void log_skipped_updates(const struct request *r, bool has_old_expiry);
 
 #endif

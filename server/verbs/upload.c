@@ -320,19 +320,21 @@ static void count(struct upload *up, int res)
         statsd_put_rate(up->target.name.device, df_upload_write_ns(b->upload), up->received);
 }
 
+/* A failure of ours ends the upload with -ECANCELED; whatever else the disk says came first. */
 static void answer(struct upload *up, int res)
 {
     struct upload_body *b = up->body;
     struct request *r = b->request;
+    int failure = res == -ECANCELED ? b->failure : 0;
     r->untimed = is_raised(b);
     if (res == 0)
         up->form->created(r, up);
     else if (up->verdict)
         up->form->refused(r, up);
-    else if (b->failure == 422 && up->target.plain)
+    else if (failure == 422 && up->target.plain)
         answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
-    else if (b->failure)
-        answer_status(r, b->failure);
+    else if (failure)
+        answer_status(r, failure);
     else if (res == -ESTALE)
         answer_plain(r, 409,
                      "another version of this key was stored at the same time: nothing was "
@@ -399,6 +401,7 @@ static void begin(void *arg)
                                   .timestamp = up->timestamp,
                                   .size = b->one_go ? (int64_t)up->received : up->size,
                                   .now = up->timestamp,
+                                  .next_part_power = up->next_part_power,
                                   .recheck = up->form->own_clock};
     b->upload = df_upload_begin(b->request->loop->disk, &up->target.name, &spec, &upload_calls, up);
     if (!b->upload) {

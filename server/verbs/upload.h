@@ -48,16 +48,19 @@ struct upload {
     bool has_content_md5;
     unsigned char content_md5[MD5_LEN];
     struct conditions conditions;
+    unsigned next_part_power; /* 0: none */
+    int64_t expiry;           /* X-Delete-At in seconds; 0: none */
 
     /* The judge's. */
     int verdict; /* a status, or 0 */
     struct timestamp seen;
-    bool saw_expiry; /* an X-Delete-At is being replaced */
+    int64_t old_expiry; /* X-Delete-At of what is being replaced; 0: none */
 
     /* Results. */
     char md5_hex[MD5_HEX_LEN + 1];
     uint64_t received;
 
+    struct request *request;  /* the form's own */
     struct upload_body *body; /* upload.c's own */
 };
 

@@ -259,7 +259,7 @@ static void test_share_of_two_rings(void **state)
 {
     struct disk_device_limits limits = {1, 5, 9, 10};
     struct disk_device *shared;
-    struct disk *second;
+    struct disk *second = NULL;
     assert_int_equal(disk_device_new("shared", &limits, &shared), 0);
     assert_int_equal(disk_uring_new(16, 8, &second), 0);
     assert_int_equal(disk_device_ring_share(shared), 9);
@@ -267,7 +267,8 @@ static void test_share_of_two_rings(void **state)
     assert_int_equal(disk_device_ring_share(shared), 9);
     assert_non_null(lane_of(of(second), shared));
     assert_int_equal(disk_device_ring_share(shared), 4);
-    second->free(second);
+    if (second)
+        second->free(second);
     disk_device_free(shared);
 }
 
@@ -275,7 +276,7 @@ static void test_share_of_two_rings(void **state)
 static void test_full_submission_queue(void **state)
 {
     struct disk_device_limits limits = {1, 5, 1000, 10};
-    struct disk_device *wide;
+    struct disk_device *wide = NULL;
     assert_int_equal(disk_device_new("wide", &limits, &wide), 0);
     enum { MANY = 100 };
     struct disk_chain *chains = calloc(MANY, sizeof *chains);
@@ -289,7 +290,7 @@ static void test_full_submission_queue(void **state)
             op->fd = &fd;
             op->buf = &bytes[i * 3 + n];
             op->len = 1;
-            op->off = (off_t)(i * 3 + n);
+            op->off = (off_t)i * 3 + n;
             bytes[i * 3 + n] = (char)(i + n);
         }
         disk->submit(disk, &chains[i]);
@@ -320,6 +321,7 @@ static void test_missing_opcode_goes_to_the_pool(void **state)
     op->fd = &fd;
     op->name = ".";
     op->flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+    op->mode = 0600;
     op = disk_chain_add(&chain, DISK_FSETXATTR);
     op->fd = &fd;
     op->name = "user.test";

@@ -10,6 +10,7 @@
 #include "server/loop.h"
 #include "server/node/config.h"
 #include "server/node/log.h"
+#include "server/updates/update.h"
 #include "server/verbs/verbs.h"
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -64,6 +65,35 @@ void df_thread_each_inflight(struct df_thread *t,
     (void)t;
     if (!atomic_load(&stopping))
         each(arg, NULL, "stub", 1);
+}
+
+/* ---- no container servers either ---- */
+
+int updates_open(struct loop *loop, void (*idle)(struct loop *loop), struct updates **ret_updates)
+{
+    (void)loop, (void)idle, (void)ret_updates;
+    return 0;
+}
+
+bool updates_idle(const struct updates *u)
+{
+    (void)u;
+    return true;
+}
+
+void updates_stop(struct updates *u)
+{
+    (void)u;
+}
+
+void updates_close(struct updates *u)
+{
+    (void)u;
+}
+
+void updates_free(struct updates *u)
+{
+    (void)u;
 }
 
 static bool quiet;
@@ -405,13 +435,13 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGUSR2);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int fd = listen_on(atoi(argv[1]));
-    struct loop *l;
+    struct loop *l = NULL;
     int res = loop_start(0, &c, NULL, &fd, 1, &l);
     if (res < 0) {
         fprintf(stderr, "loop_start: %s\n", strerror(-res));
         return 1;
     }
-    struct sockaddr_in bound;
+    struct sockaddr_in bound = {0};
     socklen_t bound_len = sizeof(bound);
     (void)getsockname(fd, (struct sockaddr *)&bound, &bound_len);
     printf("ready %u\n", ntohs(bound.sin_port));

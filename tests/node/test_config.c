@@ -40,6 +40,7 @@ static int load(const char *server, const char *swift, struct config **ret)
 
 /* ---- refused ---- */
 
+/* NOLINTNEXTLINE(readability-function-size): one table, a row per refused file. */
 static void test_refused(void **state)
 {
     static const struct {
@@ -104,7 +105,9 @@ static void test_refused(void **state)
         {PORT REST "on_existing = keep\n", HASH, "expected one of: rename unlink"},
         {PORT REST "log_level = loud\n", HASH, "log_level = loud: expected one of: DEBUG INFO"},
         {PORT REST "log_facility = LOG_X\n", HASH, "log_facility = LOG_X: expected one of: LOG_K"},
-        {PORT REST "servers_per_port = 2\n", HASH, "servers_per_port = 2: expected 0: this serv"},
+        {ALONE "servers_per_port = 2\n", HASH, "servers_per_port = 2: expected 0: a stand-alone"},
+        {PORT REST "nice_priority = 21\n", HASH, "nice_priority = 21: expected a whole number from"},
+        {PORT REST "ionice_class = BE\n", HASH, "ionice_class = BE: expected IOPRIO_CLASS_RT"},
         {PORT REST "mode = alone\n", HASH, "mode = alone: expected swift or standalone"},
         {PORT REST "data_dirs = /x\n", HASH, "data_dirs = /x: expected no value without mode"},
         {PORT REST "devices = srv\n", HASH, "devices = srv: expected an absolute path"},

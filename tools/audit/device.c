@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* device.c -- see device.h. */
+#include "tools/audit/device.h"
+#include "diskfile/engine/identity_file.h"
+#include "tools/audit/listing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void device_release(struct device *d)
+{
+    device_let_go(d);
+    coverage_release(&d->coverage);
+    pthread_mutex_destroy(&d->lock);
+    free(d->name);
+    free(d->sd.path);
+}
+
+void device_list_free(struct device_list *l)
+{
+    for (unsigned i = 0; i < l->count; i++)
+        device_release(&l->devices[i]);
+    free(l->devices);
+    *l = (struct device_list){0};
+}
+
+/* ---- which there are ---- */
+
+static int add(struct device_list *l, const char *name, const char *path)
+{
+    struct device *grown = realloc(l->devices, (l->count + 1) * sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    l->devices = grown;
+    struct device *d = &grown[l->count];
+    *d = (struct device){.name = strdup(name), .root_fd = -1, .state_fd = -1, .lock_fd = -1};
+    d->sd.path = strdup(path);
+    l->count++;
+    if (!d->name || !d->sd.path)
+        return -ENOMEM;
+    d->sd.name = d->name;
+    return 0;
+}
+
+static bool wanted(const char *name, const char *const *only)
+{
+    if (!only || !only[0])
+        return true;
+    for (; *only; only++)
+        if (strcmp(*only, name) == 0)
+            return true;
+    return false;
+}
+
+/* What Swift's servers take for a device's name: percent-quoting must not change it. */
+static bool is_device_name(const char *name)
+{
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~") ==
+           strlen(name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct device *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static int load_swift(struct settings *s, const char *const *only, struct device_list *l,
+                      char *problem, size_t problem_len)
+{
+    struct listing dir;
+    struct listing_entry e;
+    char path[PATH_MAX];
+    int fd = open(s->config->devices, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -errno : listing_open(&dir, fd, ".");
+    if (fd >= 0)
+        close(fd);
+    if (r < 0) {
+        snprintf(problem, problem_len, "devices = %s: %s", s->config->devices, strerror(-r));
+        return r;
+    }
+    while ((r = listing_next(&dir, &e)) > 0) {
+        bool may_be = e.kind == ENTRY_DIRECTORY || e.kind == ENTRY_LINK;
+        if (!may_be || !is_device_name(e.name) || !wanted(e.name, only))
+            continue;
+        if (snprintf(path, sizeof(path), "%s/%s", s->config->devices, e.name) >= (int)sizeof(path))
+            continue;
+        if ((r = add(l, e.name, path)) < 0)
+            break;
+    }
+    listing_close(&dir);
+    if (l->count > 1)
+        qsort(l->devices, l->count, sizeof(l->devices[0]), by_name);
+    for (unsigned i = 0; i < l->count; i++)
+        l->devices[i].sd.name = l->devices[i].name;
+    return r;
+}
+
+static int read_identity(const char *path, struct identity_file *ret)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = identity_file_read(fd, ret);
+    close(fd);
+    return r;
+}
+
+/* The server names them d0, d1, ... in the order of their identity; so do we. */
+static int load_standalone(struct settings *s, const char *const *only, struct device_list *l,
+                           char *problem, size_t problem_len)
+{
+    static struct identity_file file; /* large */
+    const struct text_list *dirs = &s->config->data_dirs;
+    int r = 0;
+    for (unsigned i = 0; i < dirs->count && r == 0; i++) {
+        char name[16];
+        int res = read_identity(dirs->items[i], &file);
+        if (res == 0 && s->store.options.hash_key.prefix.len == 0) {
+            char *key = strdup(file.hash_key);
+            if (!key)
+                return -ENOMEM;
+            s->config->hash_prefix = slice_of(key);
+            s->config->hash_suffix = SLICE("");
+            s->store.options.hash_key = (struct hash_key){slice_of(key), SLICE("")};
+        }
+        snprintf(name, sizeof(name), "d%d",
+                 res == 0 ? identity_file_find(&file, file.self) : (int)i);
+        if (wanted(name, only))
+            r = add(l, name, dirs->items[i]);
+    }
+    if (r == 0 && s->store.options.hash_key.prefix.len == 0) {
+        snprintf(problem, problem_len,
+                 "no data directory has an identity yet: start the server once");
+        r = -ENOENT;
+    }
+    return r;
+}
+
+int device_list_load(struct settings *s, const char *const *only, struct device_list *ret,
+                     char *problem, size_t problem_len)
+{
+    snprintf(problem, problem_len, "devices: out of memory");
+    *ret = (struct device_list){.store = &s->store};
+    int r = s->config->standalone ? load_standalone(s, only, ret, problem, problem_len)
+                                  : load_swift(s, only, ret, problem, problem_len);
+    for (unsigned i = 0; i < ret->count; i++) { /* they move no more */
+        pthread_mutex_init(&ret->devices[i].lock, NULL);
+        pace_init(&ret->devices[i].pace, s->latency_limit);
+    }
+    if (r < 0)
+        device_list_free(ret);
+    return r;
+}
+
+/* ---- claiming ---- */
+
+static bool is_usable(const struct device *d, const struct settings *s, struct stat *ret_st)
+{
+    if (s->config->standalone) {
+        static struct identity_file file;
+        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&lock);
+        bool ours = read_identity(d->sd.path, &file) == 0;
+        pthread_mutex_unlock(&lock);
+        return ours && stat(d->sd.path, ret_st) == 0;
+    }
+    if (s->config->mount_check)
+        return store_is_mounted(d->sd.path, ret_st) && S_ISDIR(ret_st->st_mode);
+    return stat(d->sd.path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
+}
+
+/* On a device that cannot be written to, nobody else can sweep either. */
+static int open_state(struct device *d)
+{
+    if (mkdirat(d->root_fd, DEVICE_STATE_DIRECTORY, 0755) < 0 && errno != EEXIST)
+        return errno == EROFS ? 0 : -errno;
+    d->state_fd =
+        openat(d->root_fd, DEVICE_STATE_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (d->state_fd < 0)
+        return -errno;
+    d->lock_fd = openat(d->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (d->lock_fd < 0 && errno == EROFS) {
+        close(d->state_fd);
+        d->state_fd = -1;
+        return 0;
+    }
+    if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    return 0;
+}
+
+int device_claim(struct device *d, const struct settings *s)
+{
+    struct stat st;
+    if (!is_usable(d, s, &st))
+        return -ENODEV;
+    d->root_fd = open(d->sd.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno : open_state(d);
+    d->dev = st.st_dev;
+    d->failed = false;
+    coverage_release(&d->coverage);
+    if (r == 0 && d->state_fd >= 0 && coverage_load(&d->coverage, d->state_fd) < 0)
+        coverage_release(&d->coverage); /* what was known is lost, not the objects */
+    for (int i = 0; i < 2; i++)
+        fuse_init(&d->fuse[i], s->quarantine_fuse / 100, (uint64_t)s->quarantine_fuse_min,
+                  d->coverage.fuse_blown[i]);
+    if (r < 0)
+        device_let_go(d);
+    return r;
+}
+
+int device_peek(struct device *d)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" DEVICE_STATE_DIRECTORY, d->sd.path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = coverage_load(&d->coverage, fd);
+    close(fd);
+    return r;
+}
+
+void device_let_go(struct device *d)
+{
+    int *fds[] = {&d->lock_fd, &d->state_fd, &d->root_fd};
+    for (int i = 0; i < 3; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}
+
+bool device_is_there(const struct device *d)
+{
+    struct stat st;
+    return stat(d->sd.path, &st) == 0 && st.st_dev == d->dev;
+}
+
+int device_save(struct device *d)
+{
+    if (d->state_fd < 0)
+        return 0;
+    pthread_mutex_lock(&d->lock);
+    int r = coverage_save(&d->coverage, d->state_fd);
+    pthread_mutex_unlock(&d->lock);
+    return r;
+}

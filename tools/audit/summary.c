@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* summary.c -- see summary.h. */
+#include "tools/audit/summary.h"
+#include "tools/audit/halt.h"
+
+#include <stdlib.h>
+
+#define WATCHED_MAX 256
+#define BAR_EVERY_S 0.5
+#define BAR_CELLS   24
+
+struct summary {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool progress, over;
+    pthread_t thread;
+    const struct pass *watched[WATCHED_MAX];
+    unsigned watched_count;
+    double begin_s;
+    struct {
+        struct tally_sum sum;
+        unsigned passes;
+        double elapsed_s;
+    } types[3];
+    bool failed, fuse_blown;
+};
+
+/* ---- the bar ---- */
+
+/* Four figures and a unit. */
+static void human(double n, const char *unit, char text[32])
+{
+    static const char prefixes[] = " kMGTPE";
+    unsigned i = 0;
+    while (n >= 10000 && prefixes[i + 1]) {
+        n /= 1000;
+        i++;
+    }
+    snprintf(text, 32, n < 10 && i == 0 ? "%.1f%.*s%s" : "%.0f%.*s%s", n, i ? 1 : 0, prefixes + i,
+             unit);
+}
+
+static void draw(struct summary *s)
+{
+    struct tally_sum sum = {0};
+    char bar[BAR_CELLS + 1], text[480], objects[32], rate[32], bytes[32], speed[32];
+    pthread_mutex_lock(&s->lock);
+    unsigned watched = s->watched_count;
+    for (unsigned i = 0; i < watched; i++) {
+        struct tally_sum one = pass_sum(s->watched[i]);
+        sum.examined += one.examined;
+        sum.bytes += one.bytes;
+        sum.quarantined += one.quarantined + one.would_quarantine;
+        sum.errors += one.errors;
+        sum.swept_all += one.swept_all + one.would_sweep_all;
+        sum.partitions += one.partitions;
+        sum.partitions_done += one.partitions_done;
+    }
+    pthread_mutex_unlock(&s->lock);
+    double elapsed_s = halt_monotonic_s() - s->begin_s;
+    double share = sum.partitions ? (double)sum.partitions_done / sum.partitions : 0;
+    for (int i = 0; i < BAR_CELLS; i++)
+        bar[i] = i < (int)(share * BAR_CELLS) ? '#' : '.';
+    bar[BAR_CELLS] = '\0';
+    human((double)sum.examined, "", objects);
+    human((double)sum.examined / elapsed_s, "/s", rate);
+    human((double)sum.bytes, "B", bytes);
+    human((double)sum.bytes / elapsed_s, "B/s", speed);
+    int n = snprintf(text, sizeof(text), "[%s] %3.0f %% %s objects %s, %s %s, %llu bad, %llu swept",
+                     bar, share * 100, objects, rate, bytes, speed,
+                     (unsigned long long)(sum.quarantined + sum.errors),
+                     (unsigned long long)sum.swept_all);
+    if (share > 0.01 && share < 1)
+        snprintf(text + n, sizeof(text) - (size_t)n, ", %.0f s left",
+                 elapsed_s / share - elapsed_s);
+    report_bar(watched ? text : NULL);
+}
+
+static void *draw_all_the_time(void *arg)
+{
+    struct summary *s = arg;
+    while (!halted()) {
+        pthread_mutex_lock(&s->lock);
+        bool over = s->over;
+        pthread_mutex_unlock(&s->lock);
+        if (over)
+            break;
+        draw(s);
+        halt_sleep(BAR_EVERY_S);
+    }
+    return NULL;
+}
+
+struct summary *summary_new(bool progress)
+{
+    struct summary *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    s->begin_s = halt_monotonic_s();
+    s->progress = progress && pthread_create(&s->thread, NULL, draw_all_the_time, s) == 0;
+    return s;
+}
+
+static void stop_bar(struct summary *s)
+{
+    if (!s->progress)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->over = true;
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    s->progress = false;
+    report_bar(NULL);
+}
+
+void summary_free(struct summary *s)
+{
+    if (!s)
+        return;
+    stop_bar(s);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void summary_watch(struct summary *s, const struct pass *p)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->watched_count < WATCHED_MAX)
+        s->watched[s->watched_count++] = p;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- what was found ---- */
+
+void summary_take(struct summary *s, const struct pass *p)
+{
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < s->watched_count; i++)
+        if (s->watched[i] == p)
+            s->watched[i--] = s->watched[--s->watched_count];
+    for (unsigned i = 0; i < p->device_count; i++) {
+        tally_add(&s->types[p->type].sum, &p->tallies[i]);
+        s->fuse_blown =
+            s->fuse_blown || p->devices[i]->fuse[0].blown || p->devices[i]->fuse[1].blown;
+    }
+    s->types[p->type].passes++;
+    s->types[p->type].elapsed_s = halt_monotonic_s() - s->begin_s;
+    s->failed = s->failed || p->failed;
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool summary_found(const struct summary *s)
+{
+    for (int i = 0; i < 3; i++) {
+        const struct tally_sum *t = &s->types[i].sum;
+        if (t->quarantined || t->would_quarantine || t->swept_all || t->would_sweep_all ||
+            t->foreign || t->async_stale)
+            return true;
+    }
+    return false;
+}
+
+bool summary_failed(const struct summary *s)
+{
+    bool errors = false;
+    for (int i = 0; i < 3; i++)
+        errors = errors || s->types[i].sum.errors > 0;
+    return s->failed || errors;
+}
+
+bool summary_fuse_blown(const struct summary *s)
+{
+    return s->fuse_blown;
+}
+
+/* ---- the end ---- */
+
+static void print_type(const struct summary *s, enum audit_type type, FILE *out)
+{
+    const struct tally_sum *t = &s->types[type].sum;
+    double elapsed_s = s->types[type].elapsed_s;
+    char objects[32], rate[32], bytes[32], speed[32];
+    elapsed_s = elapsed_s > 0 ? elapsed_s : 1e-6;
+    human((double)t->examined, "", objects);
+    human((double)t->examined / elapsed_s, "/s", rate);
+    human((double)t->bytes, "B", bytes);
+    human((double)t->bytes / elapsed_s, "B/s", speed);
+    fprintf(out, "%-6s %9s %9s %9s %9s %8llu %8llu %8llu %8llu %8.1f s\n", audit_type_name(type),
+            objects, rate, bytes, speed, (unsigned long long)(t->quarantined + t->would_quarantine),
+            (unsigned long long)t->errors, (unsigned long long)t->foreign,
+            (unsigned long long)(t->swept_all + t->would_sweep_all), elapsed_s);
+}
+
+static void print_classes(const struct summary *s, FILE *out)
+{
+    for (int c = 0; c < SWEEP_CLASSES; c++) {
+        uint64_t gone = 0, would = 0;
+        for (int i = 0; i < 3; i++) {
+            gone += s->types[i].sum.swept[c];
+            would += s->types[i].sum.would_sweep[c];
+        }
+        if (gone)
+            fprintf(out, "  removed:      %8llu %s\n", (unsigned long long)gone,
+                    sweep_class_name(c));
+        if (would)
+            fprintf(out, "  would remove: %8llu %s\n", (unsigned long long)would,
+                    sweep_class_name(c));
+    }
+    uint64_t async = 0, stale = 0;
+    for (int i = 0; i < 3; i++) {
+        async += s->types[i].sum.async_pending;
+        stale += s->types[i].sum.async_stale;
+    }
+    if (async)
+        fprintf(out, "  pending container updates: %llu, %llu of them stale\n",
+                (unsigned long long)async, (unsigned long long)stale);
+}
+
+void summary_print_coverage(struct device_list *devices, FILE *out)
+{
+    fprintf(out, "%-16s %10s", "verified within", "partitions");
+    for (size_t i = 0; i < 4; i++)
+        fprintf(out, "  %4u d", coverage_days[i]);
+    fputs("  fuse\n", out);
+    for (unsigned i = 0; i < devices->count; i++) {
+        struct device *d = &devices->devices[i];
+        struct coverage_sum sum;
+        coverage_within(&d->coverage, trusted_now_s(NULL), 1, &sum);
+        fprintf(out, "%-16s %10llu", d->name, (unsigned long long)sum.partitions);
+        for (size_t j = 0; j < 4; j++) {
+            coverage_within(&d->coverage, trusted_now_s(NULL), coverage_days[j], &sum);
+            fprintf(out, " %5.1f %%",
+                    sum.partitions ? 100.0 * (double)sum.fresh_partitions / (double)sum.partitions
+                                   : 100.0);
+        }
+        bool blown = d->coverage.fuse_blown[0] || d->coverage.fuse_blown[1];
+        fprintf(out, "  %s\n", blown ? "BLOWN" : "ok");
+    }
+}
+
+static void print_table(const struct summary *s, struct device_list *devices, FILE *out)
+{
+    fprintf(out, "%-6s %9s %9s %9s %9s %8s %8s %8s %8s %10s\n", "pass", "objects", "", "bytes", "",
+            "damaged", "errors", "foreign", "swept", "time");
+    for (int i = 0; i < 3; i++)
+        if (s->types[i].passes)
+            print_type(s, (enum audit_type)i, out);
+    print_classes(s, out);
+    fputc('\n', out);
+    summary_print_coverage(devices, out);
+    fflush(out);
+}
+
+void summary_end(struct summary *s, bool table, struct device_list *devices, int result)
+{
+    stop_bar(s);
+    for (int i = 0; i < 3; i++) {
+        const struct tally_sum *t = &s->types[i].sum;
+        if (s->types[i].passes)
+            report_pass_end(audit_type_name((enum audit_type)i), t, s->types[i].elapsed_s, result);
+    }
+    if (table)
+        print_table(s, devices, stdout);
+}
