@@ -406,9 +406,10 @@ static void *on_signals(void *arg)
             loop_dump(watched);
         else if (sig == SIGUSR2)
             atomic_fetch_add(&released, 1);
-        else
+        else {
             atomic_store(&stopping, true);
             loop_stop(watched, sig == SIGTERM);
+        }
     }
     return NULL;
 }
