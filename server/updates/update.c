@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/updates/update.h"
+#include "server/metrics/metrics.h"
 #include "server/node/log.h"
 #include "server/updates/client.h"
 #include "server/updates/update_headers.h"
@@ -114,6 +115,7 @@ static void on_saved(void *arg, int res)
         save_first(up);
     if (res == 0) {
         u->counts.pending++;
+        metric_shared_add(METRIC_async_pendings);
     } else {
         u->counts.lost++;
         log_lost(s->update, res);

@@ -164,7 +164,7 @@ class Ratelimit(suite.Case):
     def configured(self, **options):
         conf = {k: dict(v) for k, v in RATE.items()}
         conf['filter:backend_ratelimit'].update(options)
-        conf['DEFAULT'] = {'metrics': 'true'}
+        conf['DEFAULT'] = {'metrics': 'true', 'workers': 1}     # each worker counts for itself
         return self.start(conf=conf)
 
     def test_off_by_default(self):

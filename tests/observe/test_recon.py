@@ -119,7 +119,9 @@ class Recon(BothCase):
         os.symlink('sdb1', os.path.join(devices, 'link'))
         os.symlink('sda1', os.path.join(devices, 'link2'))
         os.symlink('nowhere', os.path.join(devices, 'dangling'))
-        os.makedirs(os.fsencode(devices) + b'/odd \xff\xc3\xa9"')
+        odd = os.fsencode(devices) + b'/odd \xff\xc3\xa9"'
+        os.makedirs(odd)
+        open(odd + b'/.ismount', 'w').close()       # no device all the same, by its name
         for kind, count in (('objects', 2), ('objects-1', 3), ('containers', 1), ('accounts', 0)):
             for n in range(count):
                 os.makedirs(os.path.join(devices, 'sda1', 'quarantined', kind, str(n)))

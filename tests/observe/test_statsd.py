@@ -68,6 +68,8 @@ class Statsd(BothCase):
                   ['object-server.PUT.sda1.timing|ms'])                           # 422
         self.same('PUT', o, {'If-None-Match': '*', 'X-Timestamp': '1700000001'}, b'1', [])
         self.same('PUT', '/sda1/1/a/c/empty', body=b'', expected=['object-server.PUT.timing|ms'])
+        self.same('PUT', '/sda1/1/a/c/told', {'X-Container-Partition': '1'}, b'',
+                  ['object-server.PUT.timing|ms', 'object-server.async_pendings|c'])
         for target in (o, '/sda1/1/a/c/none', '/sda9/1/a/c/o', '/sda1/1/a/c'):
             self.same('GET', target)
         self.same('GET', o, {'If-None-Match': '"827ccb0eea8a706c4c34a16891f84e7b"'})
