@@ -142,7 +142,7 @@ void body_feed(struct conn *c)
     while (x->body == BODY_READ && !at_end(x) && c->view_len > 0)
         if (execute(c) < 0) {
             c->view_len = 0;
-            body_fail(c, -ECONNRESET);
+            body_fail(c, -EPROTO);
             return;
         }
     if (x->body == BODY_READ && at_end(x))

@@ -60,8 +60,8 @@ struct body_sink {
      * request_more(). */
     bool (*data)(struct request *r, const char *at, size_t len);
     void (*end)(struct request *r);
-    /* The body will not come: -ECONNRESET hung up or broken framing (499), -ETIMEDOUT slow (408).
-     */
+    /* The body will not come: -ECONNRESET hung up (499), -EPROTO broken chunk framing (499 as
+     * Swift says, though the client is there), -ETIMEDOUT slow (408). */
     void (*failed)(struct request *r, int err);
 };
 

@@ -327,8 +327,9 @@ static void on_end(struct request *r)
 static void on_body_failed(struct request *r, int err)
 {
     struct upload *up = r->state;
+    bool malformed = err == -EPROTO && up->target.plain;
     if (!up->body->ended)
-        fail(up, status_of_errno(err));
+        fail(up, malformed ? 400 : status_of_errno(err));
 }
 
 static const struct body_sink sink = {on_data, on_end, on_body_failed};
@@ -390,6 +391,8 @@ static void answer(struct upload *up, int res)
         up->form->refused(r, up);
     else if (failure == 422 && up->target.plain)
         answer_plain(r, 422, "the body does not match the ETag or Content-MD5 sent with it");
+    else if (failure == 400 && up->target.plain)
+        answer_plain(r, 400, "the chunked body is malformed: nothing was stored");
     else if (failure && b->failure_text) {
         reply_begin(r, failure);
         answer_with_text(r, b->failure_text, "text/html; charset=UTF-8");

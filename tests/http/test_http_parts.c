@@ -46,7 +46,7 @@ static void test_status(void **state)
         {-ENOENT, 404},    {-EEXIST, 403}, {-EBADMSG, 422}, {-ECANCELED, 499}, {-ECONNRESET, 499},
         {-ETIMEDOUT, 408}, {-EBUSY, 503},  {-ENOSPC, 507},  {-EDQUOT, 507},    {-ENODEV, 507},
         {-ENOTSUP, 507},   {-EIO, 507},    {-EROFS, 507},   {-EACCES, 500},    {-EINVAL, 500},
-        {-EMFILE, 503},    {-ENFILE, 503},
+        {-EPROTO, 499},    {-EMFILE, 503}, {-ENFILE, 503},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -4,6 +4,7 @@
 
     test_wire.py STUB_SERVER [TEST ...]
 """
+import errno
 import os
 import re
 import resource
@@ -387,7 +388,9 @@ class Bodies(Wire):
                     out = until_eof(s)
                 self.assertTrue(out.startswith(b'HTTP/1.1 499'), (name, step, out))
                 self.assertEqual(out.count(b'HTTP/1.1'), 1, name)
-        self.assertEqual(self.server.stats()['failed'], 2 * len(BROKEN_CHUNKS))
+        stats = self.server.stats()
+        self.assertEqual(stats['failed'], 2 * len(BROKEN_CHUNKS))
+        self.assertEqual(stats['error'], -errno.EPROTO)
 
     def test_framing_without_a_body_has_a_limit(self):
         for flood in (b'1;' + b'a' * 40000, b'1\r\na\r\n0\r\n' + b'A: b\r\n' * 8000):
