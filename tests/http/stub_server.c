@@ -437,9 +437,8 @@ static void *on_signals(void *arg)
             loop_dump(watched);
         else if (sig == SIGUSR2)
             atomic_fetch_add(&released, 1);
-        else {
+        else
             loop_stop(watched, sig == SIGTERM);
-        }
     }
     return NULL;
 }
