@@ -302,7 +302,7 @@ static struct json *read_number(struct reader *r)
     char *end = NULL;
     if (v)
         (void)strtod(v->text, &end);
-    if (v && (v->text_len == 0 || *end != '\0' || v->text[0] == '+')) {
+    if (v && (v->text_len == 0 || *end != '\0' || *start == '+')) {
         json_free(v);
         v = NULL;
     }

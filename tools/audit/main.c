@@ -392,7 +392,7 @@ int main(int argc, char **argv)
     int r = log_open(s->config);
     if (r < 0)
         fprintf(stderr, "objsrv-audit: log: %s\n", strerror(-r));
-    if (set_up(s) < 0 || (r = catch_signals()) < 0)
+    if (set_up(s) < 0 || catch_signals() < 0)
         return EXIT_USAGE;
     if (device_list_load(s, a.devices, &devices, problem, sizeof(problem)) < 0) {
         fprintf(stderr, "objsrv-audit: %s\n", problem);

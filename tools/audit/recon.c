@@ -143,7 +143,7 @@ static int write_cache(const char *file, const struct json *cache)
 
 int recon_dump(const char *file, const struct json *update)
 {
-    int fd;
+    int fd = -1;
     int r = open_locked(file, &fd);
     if (r < 0)
         return r;

@@ -177,7 +177,7 @@ void report_pass_end(const char *type, const struct tally_sum *t, double elapsed
     fputs(", \"swept\": {", stdout);
     for (int i = 0; i < SWEEP_CLASSES; i++)
         printf("%s\"%s\": %llu", i ? ", " : "", sweep_class_name((enum sweep_class)i),
-               (unsigned long long)(t->swept[i] + t->would_sweep[i]));
+               (unsigned long long)t->swept[i] + t->would_sweep[i]);
     fputs("}}\n", stdout);
     fflush(stdout);
     pthread_mutex_unlock(&report.lock);

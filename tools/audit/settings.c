@@ -5,6 +5,7 @@
 #include "server/node/option.h"
 #include "server/node/swift_conf.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -313,6 +314,7 @@ static int fill_store(struct settings *s)
 static int compute(struct loading *l)
 {
     struct settings *s = l->settings;
+    assert(s->watchers); /* every row has its default by now */
     if (s->watchers[0] != '\0')
         return refuse(l,
                       "[" SECTION "] watchers = %s: this program cannot load Python plug-ins; "

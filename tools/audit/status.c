@@ -27,7 +27,7 @@ void partition_list_release(struct partition_list *l)
 {
     free(l->names);
     free(l->at);
-    *l = (struct partition_list){0};
+    memset(l, 0, sizeof(*l));
 }
 
 int partition_list_add(struct partition_list *l, const char *name)

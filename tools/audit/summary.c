@@ -68,7 +68,7 @@ static void draw(struct summary *s)
     human((double)sum.bytes / elapsed_s, "B/s", speed);
     int n = snprintf(text, sizeof(text), "[%s] %3.0f %% %s objects %s, %s %s, %llu bad, %llu swept",
                      bar, share * 100, objects, rate, bytes, speed,
-                     (unsigned long long)(sum.quarantined + sum.errors),
+                     (unsigned long long)sum.quarantined + sum.errors,
                      (unsigned long long)sum.swept_all);
     if (share > 0.01 && share < 1)
         snprintf(text + n, sizeof(text) - (size_t)n, ", %.0f s left",
@@ -187,9 +187,9 @@ static void print_type(const struct summary *s, enum audit_type type, FILE *out)
     human((double)t->bytes, "B", bytes);
     human((double)t->bytes / elapsed_s, "B/s", speed);
     fprintf(out, "%-6s %9s %9s %9s %9s %8llu %8llu %8llu %8llu %8.1f s\n", audit_type_name(type),
-            objects, rate, bytes, speed, (unsigned long long)(t->quarantined + t->would_quarantine),
+            objects, rate, bytes, speed, (unsigned long long)t->quarantined + t->would_quarantine,
             (unsigned long long)t->errors, (unsigned long long)t->foreign,
-            (unsigned long long)(t->swept_all + t->would_sweep_all), elapsed_s);
+            (unsigned long long)t->swept_all + t->would_sweep_all, elapsed_s);
 }
 
 static void print_classes(const struct summary *s, FILE *out)
