@@ -171,7 +171,7 @@ static int read_ring(struct ring_ports *r, struct ring_file *file, char *problem
                      size_t problem_len)
 {
     struct port_set set = {0};
-    struct slice text = SLICE("");
+    struct slice text = {0};
     const char *wrong = NULL;
     gzFile f = gzopen(file->path, "rbe");
     int res = f == NULL ? (errno != 0 ? -errno : -ENOMEM) : read_head(f, &text, &wrong);

@@ -14,6 +14,13 @@
 
 /* ---- files ---- */
 
+/* Negative whatever errno is: without a text there is no 0. */
+static int failed(void)
+{
+    int error = errno;
+    return error > 0 ? -error : -EIO;
+}
+
 static int read_open(int fd, char **ret_text, size_t *ret_len)
 {
     size_t len = 0, room = 4096;
@@ -33,10 +40,12 @@ static int read_open(int fd, char **ret_text, size_t *ret_len)
         else if (n < 0 && errno == EINTR)
             n = 1;
     }
-    if (text == NULL || n != 0) {
-        int err = n < 0 ? -errno : -EFBIG;
+    if (text == NULL)
+        return -ENOMEM;
+    if (n != 0) {
+        int err = n < 0 ? failed() : -EFBIG;
         free(text);
-        return text == NULL ? -ENOMEM : err;
+        return err;
     }
     text[len] = '\0';
     *ret_text = text;
@@ -48,7 +57,7 @@ int recon_read_file(const char *path, char **ret_text, size_t *ret_len)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return failed();
     int res = read_open(fd, ret_text, ret_len);
     close(fd);
     return res;

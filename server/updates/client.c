@@ -542,12 +542,13 @@ void client_stop(struct client *c)
 void client_close(struct client *c)
 {
     c->stopped = true;
-    while (c->peers) {
-        struct peer *p = c->peers;
+    for (struct peer *later, *p = c->peers; p; p = later) {
+        later = p->next;
         assert(!p->waiting);
-        while (p->links) {
-            assert(!p->links->call);
-            close_link(p->links);
+        for (struct link *next, *link = p->links; link; link = next) {
+            next = link->next;
+            assert(!link->call);
+            close_link(link);
         }
         drop_peer_if_unused(p);
     }

@@ -514,19 +514,19 @@ class Times(Wire):
     def test_trickling_head(self):
         with self.server.connect() as s:
             s.sendall(b'GET / HTTP/1.1\r\n')
-            self.assertEqual(self.trickle(s, b'A: b\r\n', 4), b'')
+            self.assertEqual(self.trickle(s, b'A: b\r\n', PATIENCE), b'')
 
     def test_trickling_body(self):
         for headers, piece in (((b'Content-Length: 100000',), b'x'), ((CHUNKED,), b'1\r\nx\r\n')):
             with self.server.connect() as s:
                 s.sendall(put(b'/echo', b'', *headers))
-                out = self.trickle(s, piece, 4)
+                out = self.trickle(s, piece, PATIENCE)
                 self.assertTrue(out and out.startswith(b'HTTP/1.1 408'), out)
 
     def test_trickling_to_a_slow_sink(self):
         with self.server.connect() as s:
             s.sendall(put(b'/slow?10', b'', CHUNKED))
-            out = self.trickle(s, b'1\r\nx\r\n', 4)
+            out = self.trickle(s, b'1\r\nx\r\n', PATIENCE)
             self.assertTrue(out and out.startswith(b'HTTP/1.1 408'), out)
 
     def test_steady_body_is_not_slow(self):

@@ -165,7 +165,7 @@ class Recon(BothCase):
         self.assertNotIn('"GET ', self.servers[0].log()[len(before):])
 
     def swift_recon(self, server):
-        rings = ('object', 'object-1')      # of every policy
+        rings = ('object', 'object-1', 'object-2')      # of every policy
         for ring in rings:
             for args in (['create', '4', '1', '1'],
                          ['add', f'r1z1-127.0.0.1:{server.port}/sda1', '100'], ['rebalance']):
