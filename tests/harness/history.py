@@ -90,6 +90,10 @@ class History:
                     problems.append(f'{key}: {problem}')
         return problems
 
+    def check_key(self, connection, key):
+        """What is wrong with this key now, or None; asked by its writer."""
+        return self._check_key(connection, key, self.operations[key], None)
+
     def _check_key(self, connection, key, operations, frozen):
         first = (frozen.get(key, 0) if frozen is not None else self._last_acked(operations) + 1) - 1
         allowed = {version for version, _ in operations[max(first, 0):]}
@@ -116,8 +120,9 @@ class History:
 class Load:
     """Writers, each with its own keys, until the server fails them or stop() is called."""
 
-    def __init__(self, history, server, writers=6, keys=8, go_on=False):
+    def __init__(self, history, server, writers=6, keys=8, go_on=False, deletes=0.15):
         self.history, self.server, self.keys = history, server, keys
+        self.deletes = deletes          # their share of the operations
         self.go_on = go_on              # an error answer is not the end
         self.stopping = threading.Event()
         self.refusals = queue.Queue()
@@ -163,7 +168,7 @@ class Load:
     def _one(self, connection, rnd, key):
         operations = self.history.operations.get(key, [])
         version = len(operations)
-        delete = rnd.random() < 0.15
+        delete = rnd.random() < self.deletes
         entry = self.history.invoke(key, None if delete else version)
         headers = self.history.form.headers()
         if delete:
