@@ -2,6 +2,7 @@
 /* system.c -- recon's sources that are files: /proc, the daemons' caches, rings, swift.conf. */
 #include "server/node/log.h"
 #include "server/recon/sources.h"
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,13 +14,6 @@
 #include <unistd.h>
 
 /* ---- files ---- */
-
-/* Negative whatever errno is: without a text there is no 0. */
-static int failed(void)
-{
-    int error = errno;
-    return error > 0 ? -error : -EIO;
-}
 
 static int read_open(int fd, char **ret_text, size_t *ret_len)
 {
@@ -43,7 +37,7 @@ static int read_open(int fd, char **ret_text, size_t *ret_len)
     if (text == NULL)
         return -ENOMEM;
     if (n != 0) {
-        int err = n < 0 ? failed() : -EFBIG;
+        int err = n < 0 ? -errno : -EFBIG;
         free(text);
         return err;
     }
@@ -57,7 +51,7 @@ int recon_read_file(const char *path, char **ret_text, size_t *ret_len)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return failed();
+        return -errno;
     int res = read_open(fd, ret_text, ret_len);
     close(fd);
     return res;
@@ -114,7 +108,7 @@ void recon_cached(struct json *j, const char *directory, const char *file, const
 {
     char path[PATH_MAX], *text = NULL;
     struct slice values[KEYS_MAX];
-    size_t len;
+    size_t len = 0;
     unsigned count = 0;
     while (keys[count] != NULL)
         count++;
@@ -146,11 +140,12 @@ static struct slice trimmed(const char *from, const char *end)
 
 int recon_mem(struct json *j, const struct recon_places *p)
 {
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     int res = recon_read_file("/proc/meminfo", &text, &len);
     if (res < 0)
         return res;
+    assert(text != NULL);
     json_object(j);
     for (char *line = text, *end; *line != '\0'; line = end + (*end == '\n')) {
         end = line + strcspn(line, "\n");
@@ -168,10 +163,10 @@ int recon_mem(struct json *j, const struct recon_places *p)
 int recon_load(struct json *j, const struct recon_places *p)
 {
     static const char *const names[] = {"1m", "5m", "15m"};
-    char *text, tasks[64];
+    char *text = NULL, tasks[64];
     double load[3];
     long long processes;
-    size_t len;
+    size_t len = 0;
     int res = recon_read_file("/proc/loadavg", &text, &len);
     if (res < 0)
         return res;
@@ -195,8 +190,8 @@ int recon_load(struct json *j, const struct recon_places *p)
 
 int recon_mounted(struct json *j, const struct recon_places *p)
 {
-    char *text, *rest, *words;
-    size_t len;
+    char *text = NULL, *rest, *words;
+    size_t len = 0;
     int res = recon_read_file("/proc/mounts", &text, &len);
     if (res < 0)
         return res;
@@ -247,8 +242,8 @@ static void put_tcp6(struct json *j, const char *text)
 static int put_sockstat(struct json *j, const char *path,
                         void (*put)(struct json *j, const char *text))
 {
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     int res = recon_read_file(path, &text, &len);
     if (res < 0)
         return res == -ENOENT ? 0 : res;
