@@ -62,8 +62,9 @@ static bool walk_entry(struct worker *w, const char *partition, const char *suff
                        const struct listing_entry *e)
 {
     char path[PATH_BYTES];
-    /* A file where a hash directory should be is damage that Swift's auditor puts away. */
-    bool examined = e->kind == ENTRY_DIRECTORY || (e->kind == ENTRY_FILE && is_hex(e->name, 32));
+    /* A file where a hash directory should be is damage that Swift's auditor puts away. What has
+     * no hash for a name was put there by somebody else, a copy kept by hand perhaps. */
+    bool examined = is_hex(e->name, 32) && (e->kind == ENTRY_DIRECTORY || e->kind == ENTRY_FILE);
     if (!examined) {
         path_of(w, path, partition, suffix, e->name);
         foreign(w, path, e, "a hash directory");
@@ -75,7 +76,7 @@ static bool walk_entry(struct worker *w, const char *partition, const char *suff
         unreadable(w, path, r);
         return true;
     }
-    if (is_hex(e->name, 32) && strcmp(e->name + 29, suffix) != 0) {
+    if (strcmp(e->name + 29, suffix) != 0) {
         tally_one(&w->tally->foreign);
         report_found(FOUND_FOREIGN, w->device->name, w->place.dir, "its suffix is %s; left alone",
                      e->name + 29);
