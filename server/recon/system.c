@@ -20,7 +20,9 @@ static int read_open(int fd, char **ret_text, size_t *ret_len)
     size_t len = 0, room = 4096;
     char *text = malloc(room);
     ssize_t n = 1;
-    while (text != NULL && n > 0) {
+    if (text == NULL)
+        return -ENOMEM;
+    while (n > 0) {
         if (len + 1 == room) {
             char *bigger = room < RECON_FILE_MAX ? realloc(text, room * 2) : NULL;
             if (bigger == NULL)
@@ -34,8 +36,6 @@ static int read_open(int fd, char **ret_text, size_t *ret_len)
         else if (n < 0 && errno == EINTR)
             n = 1;
     }
-    if (text == NULL)
-        return -ENOMEM;
     if (n != 0) {
         int err = n < 0 ? -errno : -EFBIG;
         free(text);

@@ -34,7 +34,8 @@ static int put(struct scratch *s, struct df_thread *t)
                                  .container = SLICE("c"),
                                  .object = SLICE("o")};
     const struct df_upload_spec spec = {
-        .kind = DF_UPLOAD_DATA, .timestamp = {.ticks = ++ticks}, .size = 5};
+        .kind = DF_UPLOAD_DATA, .timestamp = {.ticks = ticks}, .size = 5};
+    ticks++;
     static const struct df_upload_calls calls = {.finished = finished};
     struct df_upload *u = df_upload_begin(t, &name, &spec, &calls, &res);
     df_upload_append(u, "hello", 5);

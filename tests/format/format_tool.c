@@ -214,7 +214,7 @@ static void answer_select(char **words, int count)
     struct asked asked = {0};
     struct file_policy policy = policy_of(words[0]);
     struct timestamp now;
-    struct slice names[WORDS_MAX];
+    struct slice names[WORDS_MAX] = {0};
     struct selection s;
 
     if (timestamp_parse(slice_of(words[1]), &now) < 0)
