@@ -26,12 +26,15 @@ static void open_window(struct conn *c)
     conn_arm(c, c->conns->timeout_ms);
 }
 
-/* The time a sink takes is not the client's. */
+/* The time a sink takes is not the client's. But a client whose time was up before stays
+ * late: the deadline, which comes by ticks, is left to fire, or a trickle with a slow sink
+ * behind it would put it off for ever. */
 static void pause_body(struct conn *c)
 {
     c->x->body = BODY_PAUSED;
     c->x->window_ms = deadline_left_ms(&c->conns->deadlines, &c->deadline);
-    deadline_clear(&c->deadline);
+    if (c->x->window_ms > 0)
+        deadline_clear(&c->deadline);
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t len)
@@ -232,7 +235,8 @@ void request_more(struct request *r)
     if (x->body != BODY_PAUSED)
         return;
     x->body = BODY_READ;
-    conn_arm(c, x->window_ms);
+    if (x->window_ms > 0)
+        conn_arm(c, x->window_ms);
     if (!c->running)
         conn_run(c);
 }

@@ -442,7 +442,9 @@ static void on_deadline(struct deadline *d)
     struct conn *c = (struct conn *)((char *)d - offsetof(struct conn, deadline));
     if (c->state == CONN_BUSY && still_writing(c))
         return;
-    if (c->state != CONN_BUSY || c->x->writing || c->x->body != BODY_READ) {
+    bool reading = c->state == CONN_BUSY && !c->x->writing &&
+                   (c->x->body == BODY_READ || c->x->body == BODY_PAUSED);
+    if (!reading) {
         conn_lost(c);
         return;
     }

@@ -120,5 +120,5 @@ void deadline_remove(struct deadlines *w, struct deadline *d)
 
 uint64_t deadline_left_ms(struct deadlines *w, const struct deadline *d)
 {
-    return d->at_ms > now_ms(w) ? d->at_ms - now_ms(w) : 1;
+    return d->at_ms > now_ms(w) ? d->at_ms - now_ms(w) : 0;
 }

@@ -33,6 +33,6 @@ void deadlines_close(struct deadlines *w); /* closes the timer's handle */
 void deadline_set(struct deadlines *w, struct deadline *d, uint64_t in_ms);
 void deadline_clear(struct deadline *d);                       /* it will not come */
 void deadline_remove(struct deadlines *w, struct deadline *d); /* and its memory may go */
-uint64_t deadline_left_ms(struct deadlines *w, const struct deadline *d); /* at least 1 */
+uint64_t deadline_left_ms(struct deadlines *w, const struct deadline *d); /* 0: passed */
 
 #endif
