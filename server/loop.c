@@ -177,9 +177,7 @@ static int prepare_listener(int fd, const struct config *c)
 
 static void on_listener_closed(uv_handle_t *handle)
 {
-    struct listener *listener = handle->data;
-    close(listener->fd);
-    free(listener);
+    free(handle->data);
 }
 
 /* `*at`: out of the list. */
@@ -191,6 +189,7 @@ static void close_listener(struct listener **at, bool take_waiting)
     if (take_waiting)
         accept_some(listener->loop, listener->fd, (unsigned)listener->loop->config->backlog);
     uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
+    close(listener->fd); /* now: whoever came between would be taken by nobody */
 }
 
 static void close_listeners(struct loop *l, bool take_waiting)
