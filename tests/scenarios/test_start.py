@@ -87,13 +87,19 @@ class Start(SwiftCase):
         self.put()
         self.assertEqual(self.files(), [self.t(10) + '.data'])
 
+    def start_line(self, **options):
+        """It is written when the first requests may be served already."""
+        server = self.start(**options)
+        self.assertTrue(wait_until(lambda: 'engine' in server.log()), server.log())
+        return server.log()
+
     def test_start_line(self):
-        log = self.start(devices=('sda1', 'sdb1')).log()
+        log = self.start_line(devices=('sda1', 'sdb1'))
         for word in (self.kind, 'sda1', 'sdb1', 'gold', 'silver'):
             self.assertIn(word, log)
 
     def test_auto_engine_says_which_and_why(self):
-        log = self.start(conf={'DEFAULT': {'io_engine': 'auto'}}).log()
+        log = self.start_line(conf={'DEFAULT': {'io_engine': 'auto'}})
         self.assertRegex(log, r'(?i)engine\W+(uring|threads)\b.{5,}')
 
     def test_port_taken(self):
