@@ -28,12 +28,11 @@ static int run_openat(struct disk_op *op)
     return 0;
 }
 
-static int run_read(struct disk_op *op)
+int disk_read_full(int fd, void *buf, size_t len, off_t off)
 {
     size_t moved = 0;
-    while (moved < op->len) {
-        ssize_t n =
-            pread(*op->fd, (char *)op->buf + moved, op->len - moved, op->off + (off_t)moved);
+    while (moved < len) {
+        ssize_t n = pread(fd, (char *)buf + moved, len - moved, off + (off_t)moved);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n == 0)
@@ -41,6 +40,11 @@ static int run_read(struct disk_op *op)
         moved += n > 0 ? (size_t)n : 0;
     }
     return (int)moved;
+}
+
+static int run_read(struct disk_op *op)
+{
+    return disk_read_full(*op->fd, op->buf, op->len, op->off);
 }
 
 static int run_write(struct disk_op *op)

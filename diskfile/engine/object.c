@@ -85,23 +85,6 @@ static void drop_cache(struct df_object *o, uint64_t end)
     o->dropped = end;
 }
 
-/* Bytes until `len` or the end of the file, or -errno. */
-static ssize_t read_full(int fd, char *buf, size_t len, uint64_t off)
-{
-    size_t got = 0;
-    while (got < len) {
-        ssize_t n = pread(fd, buf + got, len - got, (off_t)(off + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-}
-
 /* Never 0: no one gets these bytes as the object. -ESTALE: it is not the object any more, a
  * newer version is. Else -EBADMSG; if it could not be put away, the next reader will find it. */
 static int quarantine(struct df_object *o, const char *reason)
@@ -180,9 +163,9 @@ static int account(struct df_object *o, const char *buf, size_t len, uint64_t of
 /* Reads, expecting all of it: the size was right when the file was opened. */
 static int read_checked(struct df_object *o, void *buf, size_t len, uint64_t off)
 {
-    ssize_t n = read_full(o->state.fd, buf, len, off);
+    int n = disk_read_full(o->state.fd, buf, len, (off_t)off);
     if (n < 0)
-        return read_failed(o, (int)n);
+        return read_failed(o, n);
     if ((size_t)n < len) {
         char reason[REASON_MAX];
         snprintf(reason, sizeof(reason), "Bytes read: %llu, does not match metadata: %llu",

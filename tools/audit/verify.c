@@ -7,6 +7,7 @@
  * Blocks are asked for and hashed in order, so a ring of BLOCKS of them is enough. A block that
  * ends short ends the file. */
 #include "tools/audit/verify.h"
+#include "diskfile/disk/disk.h"
 #include "diskfile/engine/checksum.h"
 #include "tools/audit/halt.h"
 #include "tools/audit/residency.h"
@@ -85,22 +86,6 @@ static void pace_block(struct verifier *v, const struct block *b)
 
 /* ---- small bodies ---- */
 
-static int read_fully(int fd, char *bytes, size_t len, uint64_t off)
-{
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = pread(fd, bytes + done, len - done, (off_t)(off + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (int)done;
-}
-
 static int verify_small(struct verifier *v, int fd, uint64_t size, struct verify_result *ret)
 {
     struct block *b = &v->blocks[0];
@@ -109,7 +94,7 @@ static int verify_small(struct verifier *v, int fd, uint64_t size, struct verify
         return r;
     b->resident = residency_look(fd, 0, size);
     b->asked_s = b->resident == 0 ? halt_monotonic_s() : 0;
-    b->res = read_fully(fd, b->bytes, size, 0);
+    b->res = disk_read_full(fd, b->bytes, size, 0);
     if (b->resident != RESIDENCY_ALL)
         residency_restore(fd, 0, size, b->resident);
     if (b->res < 0)
@@ -172,7 +157,7 @@ static int reap_one(struct verifier *v)
 static int complete(struct verifier *v, struct block *b)
 {
     if (!v->has_ring) {
-        b->res = read_fully(v->fd, b->bytes, BLOCK_BYTES, b->off);
+        b->res = disk_read_full(v->fd, b->bytes, BLOCK_BYTES, (off_t)b->off);
         return b->res;
     }
     while (b->in_flight) {
@@ -183,8 +168,8 @@ static int complete(struct verifier *v, struct block *b)
     if (b->res == -EINTR || b->res == -EAGAIN)
         b->res = 0;
     if (b->res >= 0 && (unsigned)b->res < BLOCK_BYTES) {
-        int rest = read_fully(v->fd, b->bytes + b->res, BLOCK_BYTES - (size_t)b->res,
-                              b->off + (uint64_t)b->res);
+        int rest = disk_read_full(v->fd, b->bytes + b->res, BLOCK_BYTES - (size_t)b->res,
+                                  (off_t)(b->off + (uint64_t)b->res));
         b->res = rest < 0 ? rest : b->res + rest;
     }
     return b->res;
