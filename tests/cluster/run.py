@@ -5,6 +5,7 @@
     updater   the container server is down, an object is stored; it comes back, and Swift's
               object-updater delivers what objsrv left
     listing   what is stored, changed and deleted through the proxy is listed so
+    coded     an object of an erasure-coded policy goes to three devices and comes back from two
     expirer   Swift's object-expirer finds the queue's row and deletes the object
 
 All daemons are Debian's, in namespaces of their own.
@@ -12,6 +13,7 @@ All daemons are Debian's, in namespaces of their own.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +26,9 @@ ETC = '/etc/swift'
 PORTS = {'proxy': 22010, 'account': 22011, 'container': 22012}
 NEEDED = ('swift-proxy-server', 'swift-account-server', 'swift-container-server',
           'swift-object-updater', 'swift-container-updater', 'swift-ring-builder')
+# One ring per storage policy of servers.SWIFT_CONF: the proxy loads them all at its start, and wants
+# as many replicas for an erasure-coded policy as it has fragments.
+OBJECT_RINGS = {'object': 1, 'object-1': 1, 'object-2': 3}
 DEFAULTS = {'user': 'root', 'mount_check': 'false', 'workers': 0, 'bind_ip': '127.0.0.1',
             'log_level': 'DEBUG'}
 PROXY = {'pipeline:main': {'pipeline': 'catch_errors proxy-server'},
@@ -35,7 +40,7 @@ PROXY = {'pipeline:main': {'pipeline': 'catch_errors proxy-server'},
 class Cluster:
     def __init__(self, engine, root):
         self.root, self.devices = root, os.path.join(root, 'devices')
-        self.objects = servers.make(engine, root)
+        self.objects = servers.make(engine, root, devices=('sda1', 'sda2', 'sda3'))
         self.daemons = {}
         for kind in ('account', 'container'):
             self.configure(kind, {
@@ -51,7 +56,7 @@ class Cluster:
             'DEFAULT': DEFAULTS,
             'object-expirer': {'recon_cache_path': root, 'dequeue_from_legacy': 'true'}}))
         for ring, port in (('account', PORTS['account']), ('container', PORTS['container']),
-                           ('object', self.objects.port), ('object-1', self.objects.port)):
+                           *((ring, self.objects.port) for ring in OBJECT_RINGS)):
             self.build_ring(ring, port)
 
     def configure(self, name, sections):
@@ -63,10 +68,10 @@ class Cluster:
 
     @staticmethod
     def build_ring(name, port):
-        for words in (['create', '3', '1', '0'],
-                      ['add', '--region', '1', '--zone', '1', '--ip', '127.0.0.1', '--port', str(port),
-                       '--device', 'sda1', '--weight', '1'],
-                      ['rebalance']):
+        replicas = OBJECT_RINGS.get(name, 1)
+        devices = [['add', '--region', '1', '--zone', '1', '--ip', '127.0.0.1', '--port', str(port),
+                    '--device', f'sda{i + 1}', '--weight', '1'] for i in range(replicas)]
+        for words in (['create', '3', str(replicas), '0'], *devices, ['rebalance']):
             subprocess.run(['swift-ring-builder', f'{ETC}/{name}.builder', *words], check=False,
                            capture_output=True)
         if not os.path.exists(f'{ETC}/{name}.ring.gz'):
@@ -194,7 +199,33 @@ def test_expirer(cluster):
     check(cluster.listing('x') == {}, cluster.listing('x'))
 
 
-TESTS = (test_updater, test_listing, test_expirer)
+def fragments(cluster):
+    return [(device, name) for device in sorted(os.listdir(cluster.devices))
+            for name in tree.object_files(os.path.join(cluster.devices, device, 'objects-2'))]
+
+
+def test_coded(cluster):
+    path, body = '/v1/AUTH_t/coded/o', os.urandom(3 << 20)
+    cluster.request('PUT', '/v1/AUTH_t/coded', {'X-Storage-Policy': 'coded'})
+    r = cluster.request('PUT', path, {'X-Object-Meta-A': 'b'}, body)
+    check(r.status == 201, r)
+    kept = fragments(cluster)
+    check([d for d, _ in kept] == ['sda1', 'sda2', 'sda3'], kept)
+    check(sorted(name.rsplit('#', 2)[1:] for _, name in kept) == [[str(i), 'd.data'] for i in range(3)], kept)
+    r = cluster.request('GET', path)
+    check((r.status, r.body == body, r.get('X-Object-Meta-A')) == (200, True, 'b'), r.status)
+    device, name = kept[0]
+    shutil.rmtree(os.path.dirname(os.path.join(cluster.devices, device, 'objects-2', name)))
+    r = cluster.request('GET', path)
+    check((r.status, r.body == body) == (200, True), r.status)
+    r = cluster.request('GET', path, {'Range': 'bytes=1048570-1048585,-7'})
+    check(r.status == 206 and body[1048570:1048586] in r.body and body[-7:] in r.body, r.status)
+    check(cluster.request('DELETE', path).status == 204, 'DELETE')
+    check(cluster.request('GET', path).status == 404, 'still there')
+    check(all(name.endswith('.ts') for _, name in fragments(cluster)), fragments(cluster))
+
+
+TESTS = (test_updater, test_listing, test_coded, test_expirer)
 
 
 def main():

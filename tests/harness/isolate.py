@@ -68,5 +68,7 @@ def cover_etc_swift(swift_conf_text, directory):
         f.write(swift_conf_text)
     if not os.path.isdir('/etc/swift'):
         return False
+    # Covered before, perhaps by what is gone since: nothing can be mounted over that.
+    subprocess.run(['umount', '/etc/swift'], check=False, stderr=subprocess.DEVNULL)
     subprocess.run(['mount', '--bind', directory, '/etc/swift'], check=True)
     return True
