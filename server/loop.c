@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, ACCEPT_LOG_EVERY_S = 10 };
+enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, ACCEPT_LOG_EVERY_S = 10, LOG_AGAIN_MS = 5 };
 
 enum message {
     MESSAGE_STOP = 1,
@@ -62,6 +62,7 @@ struct loop_private {
     uv_async_t wake;
     uv_poll_t disk_ready;
     uv_prepare_t before_block;
+    uv_timer_t log_timer; /* lines that syslog had no room for */
     uv_timer_t stop_timer;
     uv_timer_t accept_timer;
     struct listener *listeners;
@@ -213,6 +214,7 @@ static void close_handles(struct loop *l)
     uv_close((uv_handle_t *)&p->before_block, NULL);
     uv_close((uv_handle_t *)&p->stop_timer, NULL);
     uv_close((uv_handle_t *)&p->accept_timer, NULL);
+    uv_close((uv_handle_t *)&p->log_timer, NULL);
 }
 
 /* Clients may be gone while what they caused is still being told to container servers. */
@@ -454,10 +456,18 @@ static void on_disk_ready(uv_poll_t *poll, int status, int events)
     df_thread_reap(l->disk);
 }
 
+/* The flush itself is before_block's, which comes next. */
+static void on_log_again(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
 static void on_before_block(uv_prepare_t *prepare)
 {
     struct loop *l = prepare->data;
     df_thread_flush(l->disk);
+    if (log_batch_flush() > 0 && !uv_is_active((uv_handle_t *)&l->own->log_timer))
+        (void)uv_timer_start(&l->own->log_timer, on_log_again, LOG_AGAIN_MS, 0);
 }
 
 /* ---- the thread ---- */
@@ -506,6 +516,7 @@ static int open_loop(struct loop *l)
     (void)uv_prepare_init(&l->uv, &p->before_block);
     (void)uv_prepare_start(&p->before_block, on_before_block);
     (void)uv_timer_init(&l->uv, &p->stop_timer);
+    (void)uv_timer_init(&l->uv, &p->log_timer);
     (void)uv_timer_init(&l->uv, &p->accept_timer);
     p->wake.data = p->before_block.data = p->stop_timer.data = p->accept_timer.data = l;
     set_accepting(l, true);
@@ -540,7 +551,9 @@ static void *run(void *arg)
     sem_post(&l->own->opened);
     if (res < 0)
         return NULL; /* the program ends: nothing here is worth undoing */
+    log_batch_begin();
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    log_batch_end();
     pthread_mutex_lock(&l->own->ordering);
     l->own->deaf = true;
     pthread_mutex_unlock(&l->own->ordering);

@@ -12,7 +12,6 @@
 #include "server/node/log_format.h"
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #define ACCESS_LINE_MAX 12288
 
@@ -135,7 +134,7 @@ static void put_request(struct line *l, const struct request *r)
 static void put_outcome(struct line *l, const struct request *r, uint64_t took_ns)
 {
     char text[64];
-    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", (double)took_ns / 1e9, getpid());
+    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", (double)took_ns / 1e9, log_pid());
     put_text(l, text);
     if (r->log_policy != NULL && r->log_policy[0] != '\0')
         put_text(l, r->log_policy);
