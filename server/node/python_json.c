@@ -86,8 +86,9 @@ static int print_object(const json_t *object, bool sorted, FILE *out)
     struct member *members = calloc(json_object_size(object) + 1, sizeof(*members));
     if (members == NULL)
         return -ENOMEM;
-    json_object_foreach((json_t *)object, key, value) members[count++] =
-        (struct member){key, value};
+    json_object_foreach ((json_t *)object, key, value) {
+        members[count++] = (struct member){key, value};
+    }
     if (sorted)
         qsort(members, count, sizeof(*members), by_key);
     fputc('{', out);

@@ -32,8 +32,7 @@ static int merge_object(json_t *cache, const char *key, json_t *update)
         there = json_object();
         r = json_object_set_new(cache, key, there);
     }
-    json_object_foreach(update, key, v)
-    {
+    json_object_foreach (update, key, v) {
         if (r < 0)
             break;
         if (is_empty(v))
@@ -48,8 +47,7 @@ int recon_merge(json_t *cache, json_t *update)
 {
     const char *key;
     json_t *v;
-    json_object_foreach(update, key, v)
-    {
+    json_object_foreach (update, key, v) {
         int r = 0;
         if (is_empty(v))
             (void)json_object_del(cache, key); /* it may not be there */

@@ -104,12 +104,11 @@ static bool is_plain(const json_t *name)
 
 static int take_names(struct partition_list *l, const json_t *status)
 {
-    const json_t *names = json_object_get(status, "partitions"), *name;
-    size_t i;
+    const json_t *names = json_object_get(status, "partitions");
     if (!json_is_array(names))
         return -EBADMSG;
-    json_array_foreach(names, i, name)
-    {
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *name = json_array_get(names, i);
         int r = is_plain(name) ? partition_list_add(l, json_string_value(name)) : -EBADMSG;
         if (r < 0)
             return r;
