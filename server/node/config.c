@@ -5,7 +5,7 @@
  *
  * Stand-alone files need no pipeline and no [app:object-server]; swift.conf is not read. */
 #include "server/node/config.h"
-#include "server/node/log_format.h"
+#include "server/node/log_template.h"
 #include "server/node/option.h"
 #include "server/node/paste.h"
 #include "server/node/priority.h"
@@ -439,7 +439,7 @@ static int check_log_format(struct loading *l)
     if (!log_digest_known(c->log_anonymization_method))
         return refuse_value(l, "log_anonymization_method",
                             "the name of a digest, as md5 or sha256");
-    if (log_format_check(c->log_format, expected, sizeof(expected)) < 0)
+    if (log_template_check(c->log_format, expected, sizeof(expected)) < 0)
         return refuse_value(l, "log_format", expected);
     return 0;
 }
