@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TELL_EVERY_MS = 10000 };
+
 enum message {
     MESSAGE_STOP = 1,
     MESSAGE_STOP_HARD = 2,
@@ -343,7 +345,8 @@ static void finish_disk(struct loop *l)
         if (left == 0)
             return;
         struct pollfd ready = {.fd = df_thread_fd(l->disk), .events = POLLIN};
-        (void)poll(&ready, 1, -1); /* interrupted or not: reap what there is, look again */
+        if (poll(&ready, 1, TELL_EVERY_MS) == 0) /* interrupted: reap what there is, look again */
+            df_thread_each_inflight(l->disk, dump_disk, l);
         df_thread_reap(l->disk);
     }
 }
