@@ -20,7 +20,6 @@
 #include "server/ring_watch.h"
 #include "server/server.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -148,37 +147,17 @@ static void look_after_loops(struct overseer *o)
 
 /* ---- the estate ---- */
 
-/* Given, also if that fails. */
-static int add(struct inheritance *estate, int take_fd, enum inherit_kind kind)
-{
-    struct inherited *items =
-        reallocarray(estate->items, estate->count + 1, sizeof(*estate->items));
-    if (items == NULL) {
-        close(take_fd);
-        return -ENOMEM;
-    }
-    estate->items = items;
-    estate->items[estate->count++] = (struct inherited){take_fd, kind};
-    return 0;
-}
-
-static int add_copy(struct inheritance *estate, int fd, enum inherit_kind kind)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy < 0 ? -errno : add(estate, copy, kind);
-}
-
 static int collect(const struct server *s, struct inheritance *ret)
 {
     int locks[LOCKS_MOST], res = 0;
     unsigned count = df_store_locks(s->store, locks, LOCKS_MOST);
     for (unsigned i = 0; i < count; i++) {
-        int one = add(ret, locks[i], INHERIT_LOCK);
+        int one = inherit_add(ret, locks[i], INHERIT_LOCK);
         res = one < 0 ? one : res;
     }
     for (unsigned i = 0; i < s->listeners.count; i++)
         for (unsigned k = 0; res == 0 && k < s->listeners.ports[i].count; k++)
-            res = add_copy(ret, s->listeners.ports[i].fds[k], s->listeners.ports[i].kind);
+            res = inherit_add_copy(ret, s->listeners.ports[i].fds[k], s->listeners.ports[i].kind);
     return res;
 }
 
@@ -214,7 +193,7 @@ static int start_child(struct overseer *o, struct child *c)
     int res = control_pair(ends);
     if (res < 0)
         return res;
-    res = add(&o->estate, ends[1], INHERIT_CONTROL);
+    res = inherit_add(&o->estate, ends[1], INHERIT_CONTROL);
     if (res == 0)
         res = successor_start(&o->s->program, &o->estate, &c->pid);
     if (res < 0)
@@ -279,7 +258,7 @@ static void take_message(struct overseer *o, struct child *c, const struct contr
     } else if (m->word == CONTROL_FAILED) {
         log_line(LOG_LEVEL_ERROR, "the new server does not start: %s", m->text);
     } else if (m->word == CONTROL_ITEM && o->reload == RELOAD_ASKED && m->fd >= 0) {
-        int res = add_copy(&o->estate, m->fd, m->kind);
+        int res = inherit_add_copy(&o->estate, m->fd, m->kind);
         if (res < 0)
             fail_reload(o, strerror(-res));
     } else if (m->word == CONTROL_ESTATE && o->reload == RELOAD_ASKED) {
