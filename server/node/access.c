@@ -10,6 +10,7 @@
 #include "server/loop.h"
 #include "server/node/config.h"
 #include "server/node/log_format.h"
+#include "server/node/log_template.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -200,7 +201,7 @@ void log_access(const struct request *r)
     struct line l;
     l.len = 0;
     uint64_t took_ns = ns_since(r->started_ns);
-    if (log_format_is_set()) {
+    if (log_template() != NULL) {
         l.len = log_format_line(r, took_ns, l.text, sizeof(l.text) - 1);
     } else {
         put_request(&l, r);

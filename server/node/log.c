@@ -6,7 +6,7 @@
  * and a line goes out by a single call, or with others of its thread by one. */
 #include "server/node/log.h"
 #include "server/node/config.h"
-#include "server/node/log_format.h"
+#include "server/node/log_template.h"
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
@@ -129,7 +129,7 @@ int log_open(const struct config *c)
     logger.max_line = (size_t)c->log_max_line_length;
     snprintf(logger.name, sizeof(logger.name), "%s", c->log_name);
     atomic_store(&logger.dropped, 0);
-    if (log_format_set(c->log_format, c->log_anonymization_method, c->log_anonymization_salt) < 0)
+    if (log_template_set(c->log_format, c->log_anonymization_method, c->log_anonymization_salt) < 0)
         return -ENOMEM;
     if (logger.forced || isatty(STDERR_FILENO))
         return 0;
@@ -143,7 +143,7 @@ void log_close(void)
     if (logger.fd >= 0)
         close(logger.fd);
     logger.fd = -1;
-    (void)log_format_set("", "", "");
+    (void)log_template_set("", "", "");
 }
 
 bool log_wants(enum log_level level)
