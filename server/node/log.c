@@ -5,6 +5,7 @@
  * syslog must not hold up requests. No lock: what log_open() sets up is only read afterwards,
  * and a line goes out by a single call, or with others of its thread by one. */
 #include "server/node/log.h"
+#include "diskfile/format/number.h"
 #include "server/node/config.h"
 #include "server/node/log_template.h"
 #include <errno.h>
@@ -199,8 +200,11 @@ static size_t shorten(char *line, size_t len)
 /* "<134>object-server: text" */
 static size_t compose(enum log_level level, const char *text, char line[LINE_MAX_BYTES])
 {
-    size_t prefix = (size_t)snprintf(line, 16, "<%d>", logger.facility | (int)level);
-    size_t len = (size_t)snprintf(line + prefix, sizeof(logger.name) + 2, "%s: ", logger.name);
+    line[0] = '<';
+    char *at = number_write(line + 1, (unsigned)logger.facility | (unsigned)level, 1);
+    *at++ = '>';
+    size_t prefix = (size_t)(at - line);
+    size_t len = (size_t)(stpcpy(stpcpy(at, logger.name), ": ") - at);
     len += escape_newlines(line + prefix + len, LINE_MAX_BYTES - prefix - len, text);
     return prefix + shorten(line + prefix, len);
 }
@@ -336,6 +340,13 @@ void log_line(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    log_plain(level, text);
+}
+
+void log_plain(enum log_level level, const char *text)
+{
+    if (!log_wants(level))
+        return;
     if (batch) {
         collect(level, text);
         return;

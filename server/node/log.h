@@ -27,6 +27,7 @@ int log_open(const struct config *c);
 void log_close(void);
 bool log_wants(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_plain(enum log_level level, const char *text); /* as it stands */
 uint64_t log_dropped(void);
 pid_t log_pid(void); /* of the process that called log_open(), without asking the kernel */
 
