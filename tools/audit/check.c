@@ -3,8 +3,8 @@
 #include "tools/audit/check.h"
 #include "diskfile/engine/hashdir.h"
 #include "diskfile/engine/quarantine_note.h"
+#include "tools/audit/body.h"
 #include "tools/audit/halt.h"
-#include "tools/audit/verify.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -213,30 +213,19 @@ static int on_damaged(void *arg, const struct object_place *p, const char *file,
 
 static void check_body(struct check *c, const struct object_state *s)
 {
-    struct limiter unlimited;
-    struct pace no_pace;
-    struct verifier *v;
     struct verify_result found;
-    limiter_init(&unlimited, 0);
-    pace_init(&no_pace, 0);
-    if (verifier_new(&no_pace, &unlimited, &v) < 0)
-        return;
-    int r = verify_body(v, s->fd, s->info.size, &found);
-    const struct slice *etag = metadata_get(s->info.metadata, "ETag");
-    if (r < 0) {
-        printf("The body cannot be read: %s\n", strerror(-r));
-        c->result = 2;
-    } else if (etag && slice_eq(*etag, slice_of(found.md5))) {
+    char reason[REASON_MAX];
+    int r = body_judge_at_once(s, c->place.policy, &found, reason);
+    if (r == 0) {
         printf("The body is good: %llu bytes, MD5 %s as in the metadata.\n",
                (unsigned long long)found.bytes, found.md5);
+    } else if (r == -EBADMSG) {
+        (void)on_damaged(c, &c->place, s->file, s->fd, reason);
     } else {
-        printf("DAMAGED: the body's MD5 is %s, the metadata say %.*s.\n  An audit would quarantine "
-               "the whole directory.\n",
-               found.md5, etag ? (int)etag->len : 4, etag ? etag->at : "none");
-        c->result = 1;
+        printf("The body cannot be judged: %s\n",
+               r == -EINVAL ? "there is no ETag in the metadata" : strerror(-r));
+        c->result = 2;
     }
-    verifier_free(v);
-    limiter_release(&unlimited);
 }
 
 static void print_state(struct check *c, const struct object_state *s)

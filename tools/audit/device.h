@@ -22,7 +22,7 @@ struct device {
     struct store_device sd; /* path; what places are made of */
     dev_t dev;              /* the file system, as claimed */
     int root_fd;            /* the device; -1: not claimed */
-    int state_fd;           /* its objsrv-audit/; -1: read-only device, nothing is kept */
+    int state_fd;           /* its objsrv-audit/; -1: there is none, nothing is kept */
     int lock_fd;
     struct fuse fuse[2]; /* of the ALL and of the ZBF pass */
     struct pace pace;
@@ -44,8 +44,9 @@ int device_list_load(struct settings *s, const char *const *only, struct device_
                      char *problem, size_t problem_len);
 void device_list_free(struct device_list *l);
 
-/* -ENODEV: not mounted; -EWOULDBLOCK: another auditor is at work there; other -errno. */
-int device_claim(struct device *d, const struct settings *s);
+/* -ENODEV: not mounted; -EWOULDBLOCK: another auditor is at work there; other -errno. Who
+ * `only_looks` (a dry run) writes nothing: the lock is taken if there is one. */
+int device_claim(struct device *d, const struct settings *s, bool only_looks);
 /* Only reads the coverage, whoever has the device. */
 int device_peek(struct device *d);
 void device_let_go(struct device *d);

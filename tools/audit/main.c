@@ -11,6 +11,7 @@
 #include "tools/audit/rounds.h"
 #include "tools/audit/summary.h"
 
+#include "diskfile/engine/fragment_check.h"
 #include "diskfile/format/md5.h"
 
 #include <errno.h>
@@ -218,7 +219,8 @@ static void read_arguments(int argc, char **argv, struct arguments *a)
             exit(0);
         }
         if (c == O_VERSION) {
-            puts("objsrv-audit " OBJSRV_VERSION);
+            printf("objsrv-audit " OBJSRV_VERSION "%s\n",
+                   fragment_check_is_built() ? " (with liberasurecode)" : "");
             exit(0);
         }
         take_option(a, c);
@@ -319,26 +321,32 @@ static int audit(const struct arguments *a, struct settings *s, struct device_li
     return rounds_run(&run, devices, &options);
 }
 
+static int reset(struct device *d, const struct settings *s)
+{
+    int r = device_claim(d, s, false);
+    if (r < 0)
+        return r;
+    d->coverage.fuse_blown[0] = d->coverage.fuse_blown[1] = false;
+    d->coverage.dirty = true;
+    r = device_save(d);
+    device_let_go(d);
+    return r;
+}
+
 static int status(struct settings *s, struct device_list *devices, bool reset_fuse)
 {
     int result = 0;
     for (unsigned i = 0; i < devices->count; i++) {
         struct device *d = &devices->devices[i];
-        int r = device_claim(d, s);
-        if (r < 0 && reset_fuse) {
-            fprintf(stderr, "objsrv-audit: %s: %s\n", d->name, strerror(-r));
+        int r = reset_fuse ? reset(d, s) : 0;
+        if (r < 0) {
+            fprintf(stderr, "objsrv-audit: %s: %s\n", d->name,
+                    r == -EWOULDBLOCK ? "another auditor is at work there: stop it first"
+                                      : strerror(-r));
             result = ROUNDS_UNFINISHED;
         }
-        if (r == -EWOULDBLOCK)
-            (void)device_peek(d); /* an auditor is at work: what it has written down */
-        if (r == 0 && reset_fuse) {
-            d->coverage.fuse_blown[0] = d->coverage.fuse_blown[1] = false;
-            d->coverage.dirty = true;
-            if (device_save(d) < 0)
-                result = ROUNDS_UNFINISHED;
-        }
-        if (r == 0)
-            device_let_go(d);
+        if (!reset_fuse || r < 0)
+            (void)device_peek(d); /* none yet: nothing was verified */
     }
     summary_print_coverage(devices, stdout);
     return result;

@@ -58,6 +58,7 @@ struct worker {
     struct object_place place;
     struct listing levels[3];
     uint64_t examined, bytes; /* by this worker, for the coverage */
+    bool misplaced;           /* the hash directory lies in a suffix that is not its own */
     bool handled;             /* the damage just met was quarantined or reported */
     bool gone;                /* nothing is left of the hash directory (dry run: would be) */
 };

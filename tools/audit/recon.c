@@ -126,14 +126,19 @@ static int write_cache(const char *file, const struct json *cache)
     if (snprintf(name, sizeof(name), "%s.XXXXXX", file) >= (int)sizeof(name))
         return -ENAMETOOLONG;
     int fd = mkostemp(name, O_CLOEXEC);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!out)
+    if (fd < 0)
         return -errno;
-    json_print(cache, out);
-    fputc('\n', out);
-    int r = ferror(out) ? -EIO : 0;
-    if (fclose(out) != 0 && r == 0)
-        r = -errno;
+    FILE *out = fdopen(fd, "w");
+    int r = out ? 0 : -errno;
+    if (out) {
+        json_print(cache, out);
+        fputc('\n', out);
+        r = ferror(out) ? -EIO : 0;
+        if (fclose(out) != 0 && r == 0)
+            r = -errno;
+    } else {
+        close(fd);
+    }
     if (r == 0 && rename(name, file) < 0)
         r = -errno;
     if (r < 0)

@@ -101,7 +101,7 @@ static void claim(struct round *r, struct device_list *l)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct device *d = &l->devices[i];
-        int res = device_claim(d, r->run->settings);
+        int res = device_claim(d, r->run->settings, r->run->dry_run);
         if (res == 0) {
             r->devices[r->count++] = d;
         } else if (res == -ENODEV) {

@@ -76,9 +76,11 @@ static bool walk_entry(struct worker *w, const char *partition, const char *suff
         unreadable(w, path, r);
         return true;
     }
-    if (strcmp(e->name + 29, suffix) != 0) {
+    w->misplaced = strcmp(e->name + 29, suffix) != 0;
+    if (w->misplaced) {
         tally_one(&w->tally->foreign);
-        report_found(FOUND_FOREIGN, w->device->name, w->place.dir, "its suffix is %s; left alone",
+        report_found(FOUND_FOREIGN, w->device->name, w->place.dir,
+                     "no server looks for it here, its suffix is %s; examined, but not swept",
                      e->name + 29);
     }
     examine(w);
