@@ -39,13 +39,14 @@ class AuditCase(suite.Case):
     own_server = False
     oracle_too = False
 
-    def tree_of(self, count=6, alone=False, name='tree', **kw):
-        """self.server_of_tree, stopped, with objects o0 (empty) to o<count - 1>."""
+    def tree_of(self, count=6, alone=False, name='tree', **defaults):
+        """self.made, stopped, with objects o0 (empty) to o<count - 1>; `defaults`: options of the
+        server's [DEFAULT]."""
         root = os.path.join(self.root, self._testMethodName, name)
         recon = os.path.join(root, 'recon')
         os.makedirs(recon, exist_ok=True)
-        conf = {'object-auditor': dict(UNLIMITED, recon_cache_path=recon)}
-        s = servers.make(self.kind, root, alone=alone, conf=conf, **kw)
+        conf = {'object-auditor': dict(UNLIMITED, recon_cache_path=recon), 'DEFAULT': defaults}
+        s = servers.make(self.kind, root, alone=alone, conf=conf)
         self.addCleanup(s.stop)
         s.start()
         for i in range(count):

@@ -2,15 +2,36 @@
 """Writers and the sweeper at full speed on the same few hash directories, all ages 0, and
 reclaim_age too, so that directories come and go: what was acknowledged is there afterwards, whole,
 and nothing was quarantined."""
+import collections
+import itertools
 import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 
 from base import NO_AGE, AuditCase, auditor
-from harness import history
+from harness import history, tree
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = float(os.environ.get('OBJSRV_TEST_RACE_S', '3'))
+
+
+class Crowded(history.Swift):
+    """Two objects of two writers in each suffix directory, so that it comes and goes under them."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = {}
+
+    def target(self, key):
+        if key not in self.names:
+            suffix = f'{int(key[1]) // 2:03x}'
+            tries = (f'{key}.{n}' for n in itertools.count())
+            self.names[key] = next(t for t in tries
+                                   if tree.hash_of(f'/a/c/{t}').endswith(suffix))
+        return self.prefix + self.names[key]
 
 
 class Reader(history.Load):
@@ -45,14 +66,22 @@ class Race(AuditCase):
         self.addCleanup(daemon.kill)
         return daemon
 
-    def race(self, form, alone=False):
-        s = self.tree_of(1, alone=alone)
+    def remover(self):
+        remover = subprocess.Popen([sys.executable, os.path.join(HERE, 'remover.py'),
+                                    self.at('objects')], stdin=subprocess.DEVNULL)
+        self.addCleanup(remover.wait)
+        self.addCleanup(remover.kill)
+
+    def race(self, form, alone=False, wrapper=(), keys=3, deletes=0.5, **conf):
+        s = self.tree_of(1, alone=alone, **conf)
+        s.wrapper = wrapper
         s.start()
         told = history.History(form)
-        load = Reader(told, s, writers=6, keys=3, go_on=True, deletes=0.5).start()
+        load = Reader(told, s, writers=6, keys=keys, go_on=True, deletes=deletes).start()
         stop, runs = threading.Event(), []
         sweepers = [threading.Thread(target=self.sweep, args=(stop, runs))]
         daemon = self.daemon()
+        self.remover()
         for thread in sweepers:
             thread.start()
         end = time.monotonic() + SECONDS
@@ -68,18 +97,28 @@ class Race(AuditCase):
         self.assertGreater(len(runs), 0)
         self.assertEqual(load.problems, [])
         self.assertEqual(told.check(s), [])
-        # Refusals lose nothing and may happen at these ages; they must stay rare.
+        # Nothing is refused either: who finds a directory gone makes it again, and what looks
+        # like a retry that forgot something (upload.h, I10) is an error answer first of all.
         refused = [load.refusals.get() for _ in range(load.refusals.qsize())]
-        self.assertLess(len(refused), max(5, told.acknowledged / 50), refused[:20])
-        self.assertEqual([r for r in refused if r[1] not in (409, 500, 503)], [])
+        self.assertEqual(refused, [], [line for line in s.log().splitlines()
+                                       if 'ERROR' in line or 'WARN' in line or '" 50' in line][:20])
         self.assertEqual(self.quarantined(), set())
         self.assertLessEqual({r.code for r in runs}, {0, 1, 2})     # 2: the other had the device
         self.assertEqual(s.stop(), 0, s.log())
-        print(f'{self.id()}: {told.acknowledged} acknowledged, {len(refused)} refused, '
+        print(f'{self.id()}: {told.acknowledged} acknowledged, '
               f'{len(runs)} sweeps', flush=True)
 
     def test_swift(self):
         self.race(history.Swift())
+
+    def test_crowded(self):
+        """The server removes its tombstones at once, so directories live for a moment only: the
+        open of an upload finds the one it has just seen gone."""
+        slow_look = [] if not shutil.which('strace') else [
+            'strace', '-D', '-f', '-qq', '--seccomp-bpf', '-o', '/dev/null',
+            '-e', 'trace=access,faccessat,faccessat2',
+            '-e', 'inject=access,faccessat,faccessat2:delay_exit=300']
+        self.race(Crowded(), wrapper=slow_look, keys=1, deletes=0.6, reclaim_age=0)
 
     def test_alone(self):
         self.race(history.Alone(), alone=True)
