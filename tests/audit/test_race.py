@@ -93,13 +93,15 @@ class Racing(AuditCase):
         self.assertEqual(told.check(s), [])
         # Nothing is refused either: who finds a directory gone makes it again, and what looks
         # like a retry that forgot something (upload.h, I10) is an error answer first of all.
+        # Swift's server gives up if the directory goes between its makedirs() and its open().
         refused = [load.refusals.get() for _ in range(load.refusals.qsize())]
-        self.assertEqual(refused, [], [line for line in s.log().splitlines()
+        self.assertLessEqual(len(refused), told.acknowledged / 500 if s.is_oracle else 0, [line for line in s.log().splitlines()
                                        if re.search('ERROR|WARN|" 50', line)][:20])
         self.assertEqual(self.quarantined(), set())
         self.assertLessEqual({r.code for r in runs}, {0, 1, 2})     # 2: the other had the device
         self.assertEqual(s.stop(), 0, s.log())
-        print(f'{self.id()}: {told.acknowledged} acknowledged, {len(runs)} sweeps', flush=True)
+        print(f'{self.id()}: {told.acknowledged} acknowledged, {len(refused)} refused, '
+              f'{len(runs)} sweeps', flush=True)
 
 
 class Impatient(Racing):

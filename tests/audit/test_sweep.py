@@ -123,8 +123,13 @@ class Swift(Sweep, AuditCase):
         stone, = [p for p in tree.object_files(s.device) if p.endswith('.ts')]
         self.audit('--sweep', **NO_AGE)
         self.assertTrue(os.path.exists(self.at(stone)))
-        self.audit('--sweep', expect=1, reclaim_age=0, **NO_AGE)
+        directory_age = dict(NO_AGE, sweep_empty_hashes=3600)
+        self.audit('--sweep', expect=1, reclaim_age=0, **directory_age)
         self.assertFalse(os.path.exists(self.at(stone)))
+        self.assertTrue(os.path.exists(os.path.dirname(self.at(stone))))    # fresh: emptied now
+        self.audit('--sweep', expect=0, **directory_age)
+        self.audit('--sweep', expect=1, **NO_AGE)
+        self.assertFalse(os.path.exists(os.path.dirname(self.at(stone))))
         self.assert_served(['o0'])
 
     def test_async_pending(self):

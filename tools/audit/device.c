@@ -3,6 +3,7 @@
 #include "tools/audit/device.h"
 #include "diskfile/engine/identity_file.h"
 #include "tools/audit/listing.h"
+#include "tools/audit/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,14 +223,14 @@ static int look_at_state(struct device *d)
 int device_claim(struct device *d, const struct settings *s, bool only_looks)
 {
     struct stat st;
-    if (!is_usable(d, s, &st))
-        return -ENODEV;
+    if (!is_usable(d, s, &st)) /* a disk that fails is not one that is merely not there */
+        return stat(d->sd.path, &st) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : -ENODEV;
     d->root_fd = open(d->sd.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno
             : only_looks                                 ? look_at_state(d)
                                                          : open_state(d);
     d->dev = st.st_dev;
-    d->failed = false;
+    atomic_store(&d->vanished, false);
     coverage_release(&d->coverage);
     if (r == 0 && d->state_fd >= 0 && coverage_load(&d->coverage, d->state_fd) < 0)
         coverage_release(&d->coverage); /* what was known is lost, not the objects */
@@ -260,10 +261,17 @@ void device_let_go(struct device *d)
     close_fd(&d->root_fd);
 }
 
-bool device_is_there(const struct device *d)
+bool device_has_vanished(struct device *d)
 {
     struct stat st;
-    return stat(d->sd.path, &st) == 0 && st.st_dev == d->dev;
+    if (atomic_load_explicit(&d->vanished, memory_order_relaxed))
+        return true;
+    if (stat(d->sd.path, &st) == 0 && st.st_dev == d->dev)
+        return false;
+    if (!atomic_exchange(&d->vanished, true))
+        report_found(FOUND_DEVICE, d->name, NULL, "%s is no longer mounted at %s: left it", d->name,
+                     d->sd.path);
+    return true;
 }
 
 int device_save(struct device *d)

@@ -28,7 +28,8 @@ struct device {
     struct pace pace;
     pthread_mutex_t lock; /* of coverage */
     struct coverage coverage;
-    bool failed; /* could not be finished in this run */
+    const char *untouched; /* why this run left it alone, in words; or NULL */
+    atomic_bool vanished;  /* while it was claimed: see device_has_vanished() */
 };
 
 struct device_list {
@@ -51,8 +52,10 @@ int device_claim(struct device *d, const struct settings *s, bool only_looks);
 int device_peek(struct device *d);
 void device_let_go(struct device *d);
 
-/* Still mounted where it was? */
-bool device_is_there(const struct device *d);
+/* Is it no longer mounted where it was? Then what our paths name lies below its mount point, on
+ * another file system, where nothing may be changed. Asked before each suffix directory and
+ * before each change; the first who finds out says so. Threads: any. */
+bool device_has_vanished(struct device *d);
 
 /* Writes the coverage, if there is anything new. */
 int device_save(struct device *d);

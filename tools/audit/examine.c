@@ -43,6 +43,8 @@ static int on_damaged(void *arg, const struct object_place *p, const char *file,
         fuse_blew(w, f);
     if (!allowed)
         return report_only(w, p, reason, "fuse");
+    if (device_has_vanished(w->device))
+        return -ENODEV;
     int r = hashdir_quarantine(p, file, fd, reason);
     if (r < 0)
         return r;
@@ -120,7 +122,8 @@ static void mark_old_tombstone(struct worker *w, const struct selection *s)
     if (w->pass->type != AUDIT_ALL || w->pass->run->dry_run || s->tombstone < 0)
         return;
     double time_s = (double)s->entries[s->tombstone].file.timestamp.ticks / TIMESTAMP_TICKS_PER_S;
-    if (trusted_now_s(NULL) - time_s <= (double)w->place.store->options.reclaim_age_s)
+    if (trusted_now_s(NULL) - time_s <= (double)w->place.store->options.reclaim_age_s ||
+        device_has_vanished(w->device))
         return;
     int r = hashdir_invalidate(&w->place);
     if (r < 0)

@@ -187,6 +187,13 @@ static unsigned remove_files(struct worker *w, int dirfd, const struct selection
     return left;
 }
 
+/* A directory that has just become empty is fresh (O3): a later pass removes it. */
+static bool may_follow(const struct worker *w)
+{
+    return is_on(w, SWEEP_EMPTY_HASH) &&
+           age_limit_of(w->pass->run->settings, SWEEP_EMPTY_HASH) <= 0;
+}
+
 static void remove_locked(struct worker *w, bool *ret_tombstone)
 {
     struct selection s;
@@ -199,7 +206,7 @@ static void remove_locked(struct worker *w, bool *ret_tombstone)
         return;
     }
     unsigned left = remove_files(w, dirfd, &s, &marks, ret_tombstone);
-    if (left == 0) /* O1: not empty is as good */
+    if (left == 0 && may_follow(w)) /* O1: not empty is as good */
         w->gone = w->pass->run->dry_run || rmdir(w->place.dir) == 0;
     if (marks && !w->pass->run->dry_run && (r = hashdir_invalidate(&w->place)) < 0)
         failed(w, w->place.dir, r, "marking the suffix");
@@ -248,6 +255,8 @@ bool orphans_in_hash_directory(struct worker *w, const struct selection *s)
         remove_locked(w, &tombstone_gone);
         return false;
     }
+    if (device_has_vanished(w->device))
+        return false;
     int r = hashdir_lock(&w->place, &lock_fd);
     if (r < 0) {
         failed(w, w->place.dir, r, "locking the partition");
@@ -271,6 +280,8 @@ bool orphans_suffix(struct worker *w, int partition_fd, const char *suffix, cons
         orphan_gone(w, SWEEP_EMPTY_SUFFIX, path);
         return true;
     }
+    if (device_has_vanished(w->device))
+        return false;
     if (unlinkat(partition_fd, suffix, AT_REMOVEDIR) < 0) {
         if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
             failed(w, path, -errno, "removing");

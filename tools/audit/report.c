@@ -159,16 +159,18 @@ void report_found(enum finding kind, const char *device, const char *path, const
         write_event(kind, device, path, detail);
 }
 
-void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, int result)
+void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, double rested_s,
+                     int result)
 {
     if (!report.json)
         return;
     pthread_mutex_lock(&report.lock);
     printf("{\"event\": \"end\", \"time\": %.5f, \"pass\": \"%s\", \"elapsed_s\": %.3f, "
+           "\"rested_s\": %.6f, "
            "\"examined\": %llu, \"bytes\": %llu, \"quarantined\": %llu, \"damaged\": %llu, "
            "\"errors\": %llu, \"foreign\": %llu, \"tombstones\": %llu, \"expired\": %llu, "
            "\"empty\": %llu, \"async_pending\": %llu, \"async_stale\": %llu, \"result\": %d",
-           trusted_now_s(NULL), type, elapsed_s, (unsigned long long)t->examined,
+           trusted_now_s(NULL), type, elapsed_s, rested_s, (unsigned long long)t->examined,
            (unsigned long long)t->bytes, (unsigned long long)t->quarantined,
            (unsigned long long)t->would_quarantine, (unsigned long long)t->errors,
            (unsigned long long)t->foreign, (unsigned long long)t->tombstones,

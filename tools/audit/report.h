@@ -76,8 +76,9 @@ void report_found(enum finding kind, const char *device, const char *path, const
 void report_line(enum log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* With --json the last event of a pass, with all its counts. */
-void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, int result);
+/* With --json the last event of a pass, with all its counts. `rested_s`: pace.h, of all passes. */
+void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, double rested_s,
+                     int result);
 
 /* The bar's text, or NULL to take it away. */
 void report_bar(const char *text);

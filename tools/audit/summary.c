@@ -226,6 +226,10 @@ void summary_print_coverage(struct device_list *devices, FILE *out)
     for (unsigned i = 0; i < devices->count; i++) {
         struct device *d = &devices->devices[i];
         struct coverage_sum sum;
+        if (d->untouched) {
+            fprintf(out, "%-16s %s\n", d->name, d->untouched);
+            continue;
+        }
         coverage_within(&d->coverage, trusted_now_s(NULL), 1, &sum);
         fprintf(out, "%-16s %10llu", d->name, (unsigned long long)sum.partitions);
         for (size_t j = 0; j < 4; j++) {
@@ -252,13 +256,22 @@ static void print_table(const struct summary *s, struct device_list *devices, FI
     fflush(out);
 }
 
+static double rested_s(const struct device_list *devices)
+{
+    double s = 0;
+    for (unsigned i = 0; i < devices->count; i++)
+        s += (double)atomic_load(&devices->devices[i].pace.rested_us) / 1e6;
+    return s;
+}
+
 void summary_end(struct summary *s, bool table, struct device_list *devices, int result)
 {
     stop_bar(s);
     for (int i = 0; i < 3; i++) {
         const struct tally_sum *t = &s->types[i].sum;
         if (s->types[i].passes)
-            report_pass_end(audit_type_name((enum audit_type)i), t, s->types[i].elapsed_s, result);
+            report_pass_end(audit_type_name((enum audit_type)i), t, s->types[i].elapsed_s,
+                            rested_s(devices), result);
     }
     if (table)
         print_table(s, devices, stdout);
