@@ -376,6 +376,8 @@ static int act(const struct arguments *a, struct settings *s, struct device_list
 /* What the engine has to say: quarantines, which Swift logs as warnings. */
 static void on_event(void *arg, enum df_event_kind kind, const char *text)
 {
+    if (kind == DF_EVENT_QUARANTINE && !report_is_log_shown())
+        return; /* the finding itself is shown */
     report_line(kind == DF_EVENT_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
 }
 

@@ -2,7 +2,8 @@
 /* report.h -- all that the auditor says: log lines, JSON events, a table at the end.
  *
  * Every finding is one line in the log (server/node/log.h) and, with --json, one object on one
- * line of stdout. On a terminal the progress bar steps aside for it. Threads: any. */
+ * line of stdout. On a terminal it is said in few words, and the progress bar steps aside for
+ * it. Threads: any. */
 #ifndef OBJSRV_REPORT_H
 #define OBJSRV_REPORT_H
 
@@ -69,6 +70,9 @@ enum finding {
 /* `json`: events on stdout. `bar`: there is a terminal with a progress bar on stderr. */
 void report_init(bool json, bool bar, bool verbose);
 bool report_wants_objects(void);
+
+/* false: this is a terminal without syslog, where findings and the bar are all there is. */
+bool report_is_log_shown(void);
 
 /* `path` may be NULL. The text is the log line (without path), and "detail" of the event. */
 void report_found(enum finding kind, const char *device, const char *path, const char *format, ...)
