@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a run goes: killed and taken up again, held back, unreadable places, what it says of itself."""
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 from base import NO_AGE, AuditCase
@@ -156,6 +160,40 @@ class Runs(AuditCase):
             if event['event'] not in ('end', 'start'):
                 self.assertLessEqual({'device', 'detail'}, set(event))
         self.assertEqual([e['event'] for e in events].count('object'), 4)
+
+    def test_terminal(self):
+        """A bar that fits, findings in few words, no log lines; then tables, by device too."""
+        self.partitions(8)
+        os.makedirs(os.path.join(self.made.devices, 'sdb1'))
+        self.shorten('p3')
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 60, 0, 0))
+        command = [c for c in self.command(files_per_second=8, zero_byte_files_per_second=0,
+                                           workers_per_device=1) if c != '-v']
+        process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        os.close(theirs)
+        shown = b''
+        try:
+            while True:
+                shown += os.read(ours, 65536)
+        except OSError:
+            pass                            # nobody writes there any more
+        os.close(ours)
+        self.assertEqual(process.wait(), 1)
+        lines = shown.decode().replace('\x1b[K', '').replace('\r', '\n').split('\n')
+        bars = [line for line in lines if line.startswith('[')]
+        self.assertGreater(len(bars), 1)
+        self.assertLessEqual(max(map(len, bars)), 59)
+        self.assertRegex(bars[-1], r'^\[#+\.*\] \d+ %(, \d+ s left)?, \d objects \d')
+        self.assertTrue([line for line in lines if line.startswith('QUARANTINED /')], lines)
+        self.assertFalse([line for line in lines if ' INFO ' in line or ' ERROR ' in line], lines)
+        text = '\n'.join(lines)
+        self.assertRegex(text, r'\nALL +9 +\S+ +.* 1 +0 +0 +0 +\d\.\d s\n')
+        self.assertRegex(text, r'\nsda1 +9 +\S+ +.* 1 +0 +0 +0 +\d\.\d s\n')
+        self.assertRegex(text, r'\nsdb1 +0 .*\n')
+        self.assertRegex(text, r'\nsda1 +9 +100\.0 %.* ok\n')
+        self.assertRegex(text, r'\nsdb1 +nothing to verify yet\n')
 
     def test_daemon(self):
         """Pass after pass, until it is told to end: then 0."""

@@ -54,6 +54,30 @@ class Sweep:
         self.audit(expect=0, **NO_AGE)
         self.assert_served(['o0', 'o1', 'o2', 'o3'])
 
+    def test_check(self):
+        """Says beforehand, and in words, what the sweep then does; changes nothing."""
+        paths = [p for p in self.litter() if '/objects/' in p and HASH in p]
+        self.assertEqual(len(paths), 4)
+        before = self.objects()
+        for path in paths:
+            run = self.audit('--check', path, once=False, expect=1, **NO_AGE)
+            self.assertIn('A sweep would remove it now.', run.out)
+            run = self.audit('--check', path, once=False, expect=1, **LONG_AGE)
+            self.assertIn('would remove it once it has lain here for another 11.6 days.', run.out)
+            if path.endswith(RSYNC):
+                continue                    # that class is never off
+            run = self.audit('--check', path, once=False, **{
+                name: 'no' for name in NO_AGE if name.startswith('sweep')})
+            self.assertIn('A sweep leaves it: this class', run.out)
+        foreign = self.make_file('objects', '7007', HASH[-3:], HASH, 'what.is.this')
+        run = self.audit('--check', foreign, once=False, expect=1)
+        self.assertIn('not understood: left alone', run.out)
+        os.unlink(foreign)
+        os.rmdir(os.path.dirname(foreign))
+        os.rmdir(os.path.dirname(os.path.dirname(foreign)))
+        os.rmdir(os.path.dirname(os.path.dirname(os.path.dirname(foreign))))
+        self.assertEqual(tree.differences(before, self.objects()), [])
+
     def test_classes_off(self):
         paths = self.litter()
         self.audit('--sweep', **{name: 'no' for name in NO_AGE if name.startswith('sweep')},

@@ -12,7 +12,7 @@
 
 /* ---- ages ---- */
 
-static double age_limit_of(const struct settings *s, enum sweep_class c)
+double orphan_age_limit(const struct settings *s, enum sweep_class c)
 {
     switch (c) {
     case SWEEP_EMPTY_HASH:
@@ -46,7 +46,7 @@ static bool is_on(const struct worker *w, enum sweep_class c)
     const struct settings *s = w->pass->run->settings;
     if (c == SWEEP_RSYNC_TMP) /* every auditor of Swift does it */
         return true;
-    return s->sweep && w->pass->type != AUDIT_ZBF && age_limit_of(s, c) != AGE_OFF;
+    return s->sweep && w->pass->type != AUDIT_ZBF && orphan_age_limit(s, c) != AGE_OFF;
 }
 
 static double time_s(struct timespec t)
@@ -54,15 +54,17 @@ static double time_s(struct timespec t)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+double orphan_time(enum sweep_class c, const struct stat *st)
+{
+    double changed_s = time_s(st->st_ctim), modified_s = time_s(st->st_mtim);
+    return c != SWEEP_RSYNC_TMP && changed_s > modified_s ? changed_s : modified_s;
+}
+
 bool orphan_is_old(const struct worker *w, enum sweep_class c, const struct stat *st)
 {
     if (!is_on(w, c))
         return false;
-    double latest =
-        time_s(st->st_mtim) > time_s(st->st_ctim) ? time_s(st->st_mtim) : time_s(st->st_ctim);
-    if (c == SWEEP_RSYNC_TMP)
-        latest = time_s(st->st_mtim);
-    return trusted_now_s(NULL) - latest >= age_limit_of(w->pass->run->settings, c);
+    return trusted_now_s(NULL) - orphan_time(c, st) >= orphan_age_limit(w->pass->run->settings, c);
 }
 
 void orphan_gone(struct worker *w, enum sweep_class c, const char *path)
@@ -191,7 +193,7 @@ static unsigned remove_files(struct worker *w, int dirfd, const struct selection
 static bool may_follow(const struct worker *w)
 {
     return is_on(w, SWEEP_EMPTY_HASH) &&
-           age_limit_of(w->pass->run->settings, SWEEP_EMPTY_HASH) <= 0;
+           orphan_age_limit(w->pass->run->settings, SWEEP_EMPTY_HASH) <= 0;
 }
 
 static void remove_locked(struct worker *w, bool *ret_tombstone)

@@ -8,7 +8,7 @@
 
 #define WATCHED_MAX 256
 #define BAR_EVERY_S 0.5
-#define BAR_CELLS   24
+#define BAR_CELLS   12
 
 struct summary {
     pthread_mutex_t lock;
@@ -77,7 +77,7 @@ static void add_findings(const struct pass *const *passes, unsigned count, char 
                 uint64_t n;
                 const char *what;
             } parts[] = {
-                {bad, "damaged"}, {t.errors, "errors"}, {t.foreign, "foreign"}, {swept, "swept"}};
+                {bad, "bad"}, {t.errors, "errors"}, {t.foreign, "foreign"}, {swept, "swept"}};
             for (int k = 0; k < 4 && at < room; k++)
                 if (parts[k].n)
                     at += (size_t)snprintf(text + at, room - at, " %llu %s",
