@@ -4,8 +4,9 @@ uses, then damaged in all the ways that leave the size, or even the checksum, ri
 import hashlib
 import os
 import subprocess
+import time
 
-from base import AuditCase, auditor
+from base import NO_AGE, AuditCase, auditor
 from harness import mime, tree
 
 STAMP = '1700000000.00000'
@@ -91,6 +92,23 @@ class Coded(AuditCase):
             f.write(b'too much')
         self.zbf(expect=1)
         self.assertEqual(self.put_aside(), set(damaged['size']))
+
+    def test_sweep(self):
+        """A fragment that was never made durable goes when it is past reclaim_age, its upload has
+        had its time (commit_window), and it is old enough; a durable one never."""
+        self.tree_of(1)
+        pending = self.coded('pending', b'', tail='')
+        durable = self.coded('durable', b'')
+        young = self.coded('young', b'', tail='', stamp=f'{time.time():.5f}')
+        no_age = dict(NO_AGE, **{'files_per_second': 0})
+        self.audit('--sweep', expect=0, **dict(no_age, sweep_fragments=1000))
+        self.audit('--sweep', expect=0, **dict(no_age, sweep_fragments='no'))
+        self.audit('--sweep', expect=0, commit_window=1000, **no_age)
+        self.audit('--sweep', expect=0, reclaim_age=10 ** 9, **no_age)
+        self.audit('--sweep', expect=1, commit_window=0, **no_age)
+        left = {d for _, dirs, _ in os.walk(self.at('objects-2')) for d in dirs if len(d) == 32}
+        self.assertEqual(left, {durable, young})
+        self.assertNotIn(pending, left)
 
     def test_restore(self):
         """What is no fragment stays in quarantine, however right its checksum."""

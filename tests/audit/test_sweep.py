@@ -33,6 +33,13 @@ class Sweep:
                 self.make_file('objects', '7006', HASH[-3:], HASH, '1000000000.00000.meta'),
                 obsolete]
 
+    def make_fifo(self, *parts):
+        """Who opens it waits for ever."""
+        path = self.at(*parts)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkfifo(path)
+        return path
+
     def there(self, paths):
         return [os.path.relpath(p, self.made.device) for p in paths if os.path.lexists(p)]
 
@@ -99,13 +106,21 @@ class Sweep:
                    self.make_directory(home, 'directory'),
                    self.make_directory(home, '1700000000.00000.data'),
                    self.make_directory('tmp', 'directory'),
-                   self.make_file('private', 'file')]
+                   self.make_file('private', 'file'),
+                   self.make_fifo('objects', '7'),
+                   self.make_fifo('objects', '7000', 'aaa'),
+                   self.make_fifo('objects', '7000', HASH[-3:], HASH[:-4] + '1' + HASH[-3:]),
+                   self.make_fifo(home, '1800000000.00000.data'),
+                   self.make_fifo('tmp', 'fifo')]
         run = self.audit(**NO_AGE)
         self.audit('--sweep', **NO_AGE)
         self.assertEqual(len(self.there(foreign)), len(foreign), self.there(foreign))
         self.assertEqual(self.quarantined(), set())
         self.assertIn('Unexpected', run.err)
         self.assertIn('what.is.this', run.err)
+        for path in foreign:                # each is named, or what it lies in
+            if not path.startswith(self.at('private')):
+                self.assertTrue(path in run.err or os.path.dirname(path) + ': ' in run.err, path)
 
     def test_links(self):
         """Links at every level, to places beside the device that look just like ours."""
