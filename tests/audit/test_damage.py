@@ -4,6 +4,7 @@ import fcntl
 import glob
 import json
 import os
+import subprocess
 
 from base import NO_AGE, SWIFT_AUDITOR, AuditCase
 from harness import tree
@@ -217,6 +218,28 @@ class Swift(Damage, AuditCase):
         self.audit('--dry-run', expect=0)
         with open(self.recon, encoding='utf-8') as f:
             self.assertEqual(json.load(f), recon)
+
+    def test_swift_recon(self):
+        """What `swift-recon --auditor` prints of it, asked through the server."""
+        if not os.path.exists('/usr/bin/swift-recon'):
+            self.skipTest('no swift-recon here')
+        self.grow()
+        self.flip('o3')
+        self.audit(expect=1, zero_byte_files_per_second=1000)
+        server = self.made.start()
+        for args in (['create', '4', '1', '1'],
+                     ['add', f'r1z1-127.0.0.1:{server.port}/sda1', '100'], ['rebalance']):
+            subprocess.run(['/usr/bin/swift-ring-builder', '/etc/swift/object.builder', *args],
+                           check=True, stdout=subprocess.DEVNULL)
+        for name in ('object.builder', 'object.ring.gz'):
+            self.addCleanup(os.remove, os.path.join('/etc/swift', name))
+        told = subprocess.run(['/usr/bin/swift-recon', 'object', '--auditor', '-p', '0'], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                              check=False).stdout
+        self.assertEqual(server.stop(), 0)
+        for line in ('[ALL_audit_time_last_path]', '[ALL_quarantined_last_path]'):
+            self.assertIn(line, told, told)
+        self.assertRegex(told, r'ALL_quarantined_last_path\] low: 1, high: 1')
 
     def test_resume(self):
         """What another run, or Swift's auditor, has left to do, and nothing but that."""
