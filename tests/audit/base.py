@@ -80,7 +80,7 @@ class AuditCase(suite.Case):
         done = subprocess.run(command, capture_output=True, encoding='utf-8', errors='replace',
                               timeout=60, stdin=subprocess.DEVNULL)
         run = Run(done.returncode, done.stdout, done.stderr)
-        found = re.search(r'(ERROR: \w+Sanitizer|runtime error:)', run.err)
+        found = re.search(r'(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)', run.err)
         self.assertIsNone(found, run.err[-6000:])
         if expect is not None:
             self.assertEqual(run.code, expect, run)

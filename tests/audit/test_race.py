@@ -54,10 +54,10 @@ class Racing(AuditCase):
             runs.append(self.audit(*([], ['--sweep'])[len(runs) % 2], **ages))
 
     def daemon(self, ages):
-        """Pass after pass, without the pause that starting a program is."""
+        """Pass after pass, without the pause that starting a program is (--sweep would be one)."""
         s = self.made
         options = [f'--set={name}={value}' for name, value in ages.items()]
-        daemon = subprocess.Popen([auditor(), '--sweep', '--set=interval=0', *options,
+        daemon = subprocess.Popen([auditor(), '--set=interval=0', *options,
                                    *([] if s.alone else ['--swift-conf', s.swift_conf]), s.conf],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
@@ -153,6 +153,43 @@ class Patient(Racing):
         s = self.tree_of(1).start()
         ages = {name: 1 for name in NO_AGE if 'empty' in name}
         self.race(self.load(s), dict(NO_AGE, reclaim_age=0, **ages))
+
+
+class Replication(Racing):
+    """rsync as Swift's replicator calls it: directories first, then files under other names. Each
+    suffix directory is removed and sent again, while it is swept."""
+
+    def send(self, source, target):
+        shutil.rmtree(target, ignore_errors=True)
+        done = subprocess.run(['rsync', '--recursive', '--whole-file', '--xattrs', '--ignore-existing',
+                               '--bwlimit=4000', source, os.path.dirname(target)],
+                              capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done)
+
+    def test_rsync(self):
+        if self.kind != 'threads':
+            return                      # no server is at work
+        if not shutil.which('rsync'):
+            self.skipTest('no rsync here')
+        self.tree_of(12)
+        copy = os.path.join(self.made.root, 'copy')
+        shutil.copytree(self.at('objects'), copy)
+        suffixes = sorted({os.path.dirname(os.path.dirname(p))[len('objects/'):]
+                           for p in tree.object_files(self.made.device)})
+        before = tree.snapshot(copy)
+        daemon = self.daemon(dict(NO_AGE, reclaim_age=0, sweep_empty_hashes=1,
+                                  sweep_empty_suffixes=1, rsync_tempfile_timeout=5))
+        end, sent = time.monotonic() + SECONDS, 0
+        while time.monotonic() < end:
+            suffix = suffixes[sent % len(suffixes)]
+            self.send(os.path.join(copy, suffix), self.at('objects', suffix))
+            sent += 1
+        daemon.terminate()
+        self.assertIn(daemon.wait(30), (0, 1, 2))
+        after = tree.snapshot(self.at('objects'))
+        self.assertEqual([d for d in tree.differences(before, after)
+                          if not re.search(r'\.lock|hashes\.|auditor_status_', d[0])], [])
+        print(f'{self.id()}: {sent} suffix directories sent', flush=True)
 
 
 class SwiftItself(suite.Case):
