@@ -123,6 +123,13 @@ class Damage:
         self.audit(expect=0)
         self.assert_served([f'o{i}' for i in range(6)])
 
+    def test_names_of_devices(self):
+        self.grow(2)
+        name = 'd0' if self.alone_tree else 'sda1'
+        run = self.audit('-d', f'{name},sdz9', expect=0)
+        self.assertIn('sdz9: no such device here', run.err)
+        self.audit('-d', 'sdz9', expect=2)
+
     def test_purge(self):
         self.grow()
         self.flip('o3')

@@ -161,15 +161,12 @@ class Runs(AuditCase):
                 self.assertLessEqual({'device', 'detail'}, set(event))
         self.assertEqual([e['event'] for e in events].count('object'), 4)
 
-    def test_terminal(self):
-        """A bar that fits, findings in few words, no log lines; then tables, by device too."""
-        self.partitions(8)
-        os.makedirs(os.path.join(self.made.devices, 'sdb1'))
-        self.shorten('p3')
+    def on_a_terminal(self, **settings):
+        """(exit status, lines) of a run on one of 60 columns."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 60, 0, 0))
-        command = [c for c in self.command(files_per_second=8, zero_byte_files_per_second=0,
-                                           workers_per_device=1) if c != '-v']
+        command = [c for c in self.command(zero_byte_files_per_second=0, workers_per_device=1,
+                                           **settings) if c != '-v']
         process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
         self.addCleanup(process.kill)
         os.close(theirs)
@@ -180,8 +177,16 @@ class Runs(AuditCase):
         except OSError:
             pass                            # nobody writes there any more
         os.close(ours)
-        self.assertEqual(process.wait(), 1)
-        lines = shown.decode().replace('\x1b[K', '').replace('\r', '\n').split('\n')
+        code = process.wait()
+        return code, shown.decode().replace('\x1b[K', '').replace('\r', '\n').split('\n')
+
+    def test_terminal(self):
+        """A bar that fits, findings in few words, no log lines; then tables, by device too."""
+        self.partitions(8)
+        os.makedirs(os.path.join(self.made.devices, 'sdb1'))
+        self.shorten('p3')
+        code, lines = self.on_a_terminal(files_per_second=8)
+        self.assertEqual(code, 1)
         bars = [line for line in lines if line.startswith('[')]
         self.assertGreater(len(bars), 1)
         self.assertLessEqual(max(map(len, bars)), 59)
@@ -194,6 +199,20 @@ class Runs(AuditCase):
         self.assertRegex(text, r'\nsdb1 +0 .*\n')
         self.assertRegex(text, r'\nsda1 +9 +100\.0 %.* ok\n')
         self.assertRegex(text, r'\nsdb1 +nothing to verify yet\n')
+        self.assertRegex(text, r'\nsomething was found.*\(exit status 1\)\n')
+
+    def test_fuse_on_a_terminal(self):
+        """A line for each of many would push away the one that matters."""
+        self.tree_of(70)
+        with open(self.made.swift_conf, encoding='latin-1') as f:
+            text = f.read()
+        with open(self.made.swift_conf, 'w', encoding='latin-1') as f:
+            f.write(text.replace(tree.SUFFIX, 'another'))
+        code, lines = self.on_a_terminal(quarantine_fuse_min=2)
+        self.assertEqual(code, 3)
+        self.assertEqual(len([line for line in lines if line.startswith('DAMAGED ')]), 50)
+        self.assertEqual(len([line for line in lines if line.startswith('QUARANTINE FUSE BLOWN on')]), 1)
+        self.assertTrue([line for line in lines if line.startswith('QUARANTINE FUSE BLOWN: damage')])
 
     def test_daemon(self):
         """Pass after pass, until it is told to end: then 0."""

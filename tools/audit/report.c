@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define PEOPLE_LINES_MAX 50 /* of a kind, on a terminal */
+
 static struct {
     pthread_mutex_t lock;
     bool json, bar, verbose, bar_shown;
@@ -127,6 +129,17 @@ static void tell_people(const char *text)
     pthread_mutex_unlock(&report.lock);
 }
 
+/* A blown fuse may mean one for each object of a disk: what matters would scroll away. */
+static void tell_finding(enum finding kind, const char *line)
+{
+    static atomic_uint told[FOUND_OBJECT + 1];
+    unsigned before = atomic_fetch_add(&told[kind], 1);
+    if (before < PEOPLE_LINES_MAX || kind == FOUND_FUSE || kind == FOUND_DEVICE)
+        tell_people(line);
+    else if (before == PEOPLE_LINES_MAX)
+        tell_people("... more like this are counted only: -v or --json shows all");
+}
+
 static void log_text(enum log_level level, const char *text)
 {
     if (!log_wants(level))
@@ -178,7 +191,7 @@ void report_found(enum finding kind, const char *device, const char *path, const
     const char *what = path ? path : device;
     if (kinds[kind].people && for_people()) {
         snprintf(line, sizeof(line), "%s %s: %s", kinds[kind].people, what, detail);
-        tell_people(line);
+        tell_finding(kind, line);
     }
     if (kinds[kind].log && log_wants(kinds[kind].level) && report_is_log_shown()) {
         bool verdict = kind == FOUND_QUARANTINED || kind == FOUND_DAMAGED;

@@ -2,6 +2,7 @@
 /* summary.c -- see summary.h. */
 #include "tools/audit/summary.h"
 #include "tools/audit/halt.h"
+#include "tools/audit/rounds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -312,7 +313,23 @@ static double rested_s(const struct device_list *devices)
     return s;
 }
 
-static void print_table(const struct summary *s, struct device_list *devices, FILE *out)
+static const char *result_in_words(int result)
+{
+    switch (result) {
+    case ROUNDS_CLEAN:
+        return "clean";
+    case ROUNDS_FOUND:
+        return "something was found, and handled or reported";
+    case ROUNDS_FUSE:
+        return "QUARANTINE FUSE BLOWN: damage is only reported until the cause is gone, and then "
+               "until "
+               "--reset-fuse or a good pass";
+    default:
+        return "not finished, or something could not be examined";
+    }
+}
+
+static void print_table(const struct summary *s, struct device_list *devices, int result, FILE *out)
 {
     double elapsed_s = 0, gave_way_s = rested_s(devices);
     fprintf(out, "%-16s %9s %9s %9s %10s %8s %7s %8s %7s %10s\n", "pass", "objects", "", "bytes",
@@ -331,6 +348,7 @@ static void print_table(const struct summary *s, struct device_list *devices, FI
         fprintf(out, "  gave way to clients for %.1f s\n", gave_way_s);
     fputc('\n', out);
     summary_print_coverage(devices, out);
+    fprintf(out, "\n%s (exit status %d)\n", result_in_words(result), result);
     fflush(out);
 }
 
@@ -344,5 +362,5 @@ void summary_end(struct summary *s, bool table, struct device_list *devices, int
                             rested_s(devices), result);
     }
     if (table)
-        print_table(s, devices, stdout);
+        print_table(s, devices, result, stdout);
 }
