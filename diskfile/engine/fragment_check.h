@@ -10,6 +10,7 @@
 #ifndef OBJSRV_FRAGMENT_CHECK_H
 #define OBJSRV_FRAGMENT_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ struct fragment_check {
     uint64_t payload;  /* bytes until the next header */
     uint64_t offset;   /* of the fragment: what a reason for quarantine names */
 };
+
+/* false: no liberasurecode, nothing is judged. */
+bool fragment_check_is_built(void);
 
 /* Starts zeroed. */
 int fragment_check_add(struct fragment_check *c, const void *bytes, size_t len);

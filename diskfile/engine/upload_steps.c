@@ -179,6 +179,12 @@ static bool means_no_tmpfile(int res)
     return res == -EOPNOTSUPP || res == -EISDIR || res == -EINVAL;
 }
 
+/* A sweeper took the directory. EPERM is ext4's word when that happens within the open. */
+static bool means_swept(const struct df_upload *u, int res)
+{
+    return res == -ENOENT || (res == -EPERM && !u->named);
+}
+
 static bool no_space(int res)
 {
     return res == -ENOSPC || res == -EDQUOT;
@@ -190,8 +196,8 @@ static enum upload_state open_done(struct df_upload *u, int res)
         atomic_store_explicit(&u->place.device->no_tmpfile, true, memory_order_relaxed);
         return U_OPEN;
     }
-    if (res == -ENOENT && u->attempts++ < ATTEMPTS_MAX)
-        return U_LOOK; /* a sweeper took the directory: find the nearest one again */
+    if (means_swept(u, res) && u->attempts++ < ATTEMPTS_MAX)
+        return U_LOOK; /* find the nearest one again */
     if (res < 0)
         return upload_give_up(u, res);
     u->attempts = 0;

@@ -39,13 +39,14 @@ class AuditCase(suite.Case):
     own_server = False
     oracle_too = False
 
-    def tree_of(self, count=6, alone=False, name='tree', **kw):
-        """self.server_of_tree, stopped, with objects o0 (empty) to o<count - 1>."""
+    def tree_of(self, count=6, alone=False, name='tree', devices=('sda1',), **defaults):
+        """self.made, stopped, with objects o0 (empty) to o<count - 1>; `defaults`: options of the
+        server's [DEFAULT]."""
         root = os.path.join(self.root, self._testMethodName, name)
         recon = os.path.join(root, 'recon')
         os.makedirs(recon, exist_ok=True)
-        conf = {'object-auditor': dict(UNLIMITED, recon_cache_path=recon)}
-        s = servers.make(self.kind, root, alone=alone, conf=conf, **kw)
+        conf = {'object-auditor': dict(UNLIMITED, recon_cache_path=recon), 'DEFAULT': defaults}
+        s = servers.make(self.kind, root, alone=alone, conf=conf, devices=devices)
         self.addCleanup(s.stop)
         s.start()
         for i in range(count):
@@ -67,16 +68,19 @@ class AuditCase(suite.Case):
 
     # ---- running it ----
 
-    def audit(self, *options, expect=None, once=True, **settings):
+    def command(self, *options, once=True, **settings):
         s = self.made
         command = [auditor(), '-v', *options]
         command += [f'--set={name}={value}' for name, value in settings.items()]
         command += [] if s.alone else ['--swift-conf', s.swift_conf]
-        command += [s.conf] + (['once'] if once else [])
+        return command + [s.conf] + (['once'] if once else [])
+
+    def audit(self, *options, expect=None, once=True, wrapper=(), **settings):
+        command = [*wrapper, *self.command(*options, once=once, **settings)]
         done = subprocess.run(command, capture_output=True, encoding='utf-8', errors='replace',
                               timeout=60, stdin=subprocess.DEVNULL)
         run = Run(done.returncode, done.stdout, done.stderr)
-        found = re.search(r'(ERROR: \w+Sanitizer|runtime error:)', run.err)
+        found = re.search(r'(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)', run.err)
         self.assertIsNone(found, run.err[-6000:])
         if expect is not None:
             self.assertEqual(run.code, expect, run)

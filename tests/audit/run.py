@@ -5,6 +5,7 @@ damaged by plain file operations. Where no link lies in it, Debian's auditor jud
 
     run.py --objsrv build/server/objsrv --audit build/tools/audit/objsrv-audit
     run.py ... -k fuse                          some
+    run.py ... -k race --seconds 180            each race for so long (3 s)
 """
 import glob
 import os
@@ -16,15 +17,16 @@ sys.path[:0] = [HERE, os.path.join(HERE, '..')]
 from harness import suite       # noqa: E402
 
 
-def take_audit(arguments):
-    """--audit PATH out of the arguments; the others are those of every suite."""
-    if '--audit' in arguments:
-        at = arguments.index('--audit')
-        os.environ['OBJSRV_AUDIT'] = os.path.abspath(arguments[at + 1])
+def take(arguments, option, variable, value_of=str):
+    """This option out of the arguments; the others are those of every suite."""
+    if option in arguments:
+        at = arguments.index(option)
+        os.environ[variable] = value_of(arguments[at + 1])
         del arguments[at:at + 2]
 
 
 if __name__ == '__main__':
-    take_audit(sys.argv)
+    take(sys.argv, '--audit', 'OBJSRV_AUDIT', os.path.abspath)
+    take(sys.argv, '--seconds', 'OBJSRV_TEST_RACE_S')
     suite.main(sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, 'test_*.py'))),
                __doc__)

@@ -4,8 +4,9 @@ import fcntl
 import glob
 import json
 import os
+import subprocess
 
-from base import SWIFT_AUDITOR, AuditCase
+from base import NO_AGE, SWIFT_AUDITOR, AuditCase
 from harness import tree
 
 
@@ -54,12 +55,19 @@ class Damage:
         self.assert_served(['o0', 'o3', 'o5'])
 
     def test_dry_run(self):
+        """Nothing at all is written, not even the auditor's own lock."""
         self.grow()
-        self.audit(expect=0)                # the lock that a dry run takes too is there now
         self.flip('o3')
         self.shorten('o2')
+        os.removexattr(self.file_of('o1'), tree.XATTR_CHECKSUM)     # which an audit would add
+        self.make_directory('objects', '7000', 'abc')
         before = tree.snapshot(self.made.root)
-        run = self.audit('--dry-run', '--json', expect=1)
+        run = self.audit('--dry-run', '--json', expect=1, **NO_AGE)
+        self.audit('--dry-run', '--sweep', expect=1, **NO_AGE)
+        self.zbf('--dry-run', expect=1)
+        self.audit('--status', once=False)
+        self.audit('--list-quarantined', once=False)
+        self.audit('--check', self.file_of('o3'), once=False, expect=1)
         self.assertEqual(tree.differences(before, tree.snapshot(self.made.root)), [])
         events = [json.loads(line) for line in run.out.splitlines()]
         self.assertEqual(sum(e['event'] == 'damaged' for e in events), 2, events)
@@ -71,8 +79,10 @@ class Damage:
         before = self.objects()
         with open(self.at('objsrv-audit', 'lock'), 'r+b') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            run = self.audit(expect=2)
-        self.assertIn('another auditor is at work there', run.err)
+            for options in ([], ['--sweep'], ['--dry-run']):
+                run = self.audit(*options, expect=2)
+                self.assertIn('another auditor is at work there', run.err)
+            self.audit('--status', once=False, expect=0)
         self.assertEqual(tree.differences(before, self.objects()), [])
 
     def test_json(self):
@@ -112,6 +122,13 @@ class Damage:
         self.assertEqual(self.quarantined(), set())
         self.audit(expect=0)
         self.assert_served([f'o{i}' for i in range(6)])
+
+    def test_names_of_devices(self):
+        self.grow(2)
+        name = 'd0' if self.alone_tree else 'sda1'
+        run = self.audit('-d', f'{name},sdz9', expect=0)
+        self.assertIn('sdz9: no such device here', run.err)
+        self.audit('-d', 'sdz9', expect=2)
 
     def test_purge(self):
         self.grow()
@@ -167,6 +184,33 @@ class Swift(Damage, AuditCase):
             theirs = json.load(f)['object_auditor_stats_ALL']
         self.assertLessEqual(set(theirs), set(ours))
 
+    def test_wrong_suffix(self):
+        """Examined where it lies, as by Swift; nothing is swept from it; reported."""
+        self.grow(4)
+        moved = []
+        for key in ('o1', 'o2'):
+            if key == 'o2':
+                self.flip(key)
+            home = os.path.dirname(self.file_of(key))
+            digest = os.path.basename(home)
+            suffix = '000' if not digest.endswith('000') else '111'
+            there = os.path.join(os.path.dirname(os.path.dirname(home)), suffix, digest)
+            os.makedirs(os.path.dirname(there), exist_ok=True)
+            os.rename(home, there)
+            moved.append(there)
+        tree.write_file(moved[0], '1000000000.00000.data', b'old', {})
+        twin = self.copy_for_swift()
+        run = self.audit(expect=1, **NO_AGE)
+        for path in moved:
+            self.assertIn(path + ': no server looks for it here', run.err)
+        self.assertEqual(len(os.listdir(moved[0])), 2)
+        self.assertEqual(self.quarantined(), {os.path.basename(moved[1])})
+        self.swift_audit(twin)
+        self.assertEqual(self.quarantined(twin), self.quarantined())
+        self.audit('--sweep', **NO_AGE)
+        self.assertEqual(len(os.listdir(moved[0])), 2)
+        self.assert_served(['o0', 'o3'])
+
     def test_recon(self):
         self.grow()
         self.flip('o3')
@@ -181,6 +225,28 @@ class Swift(Damage, AuditCase):
         self.audit('--dry-run', expect=0)
         with open(self.recon, encoding='utf-8') as f:
             self.assertEqual(json.load(f), recon)
+
+    def test_swift_recon(self):
+        """What `swift-recon --auditor` prints of it, asked through the server."""
+        if not os.path.exists('/usr/bin/swift-recon'):
+            self.skipTest('no swift-recon here')
+        self.grow()
+        self.flip('o3')
+        self.audit(expect=1, zero_byte_files_per_second=1000)
+        server = self.made.start()
+        for args in (['create', '4', '1', '1'],
+                     ['add', f'r1z1-127.0.0.1:{server.port}/sda1', '100'], ['rebalance']):
+            subprocess.run(['/usr/bin/swift-ring-builder', '/etc/swift/object.builder', *args],
+                           check=True, stdout=subprocess.DEVNULL)
+        for name in ('object.builder', 'object.ring.gz'):
+            self.addCleanup(os.remove, os.path.join('/etc/swift', name))
+        told = subprocess.run(['/usr/bin/swift-recon', 'object', '--auditor', '-p', '0'], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                              check=False).stdout
+        self.assertEqual(server.stop(), 0)
+        for line in ('[ALL_audit_time_last_path]', '[ALL_quarantined_last_path]'):
+            self.assertIn(line, told, told)
+        self.assertRegex(told, r'ALL_quarantined_last_path\] low: 1, high: 1')
 
     def test_resume(self):
         """What another run, or Swift's auditor, has left to do, and nothing but that."""

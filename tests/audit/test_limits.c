@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool near(double a, double b)
@@ -117,6 +119,55 @@ static void test_ages(void **state)
         assert_true(near(quarantined_age(rows[i].text), rows[i].s));
 }
 
+/* The clock that people set, against the one that nobody can: an hour after the start. */
+static void test_clock_that_jumps(void **state)
+{
+    static const struct {
+        double real_s, jumped_s, trusted_s; /* after the start */
+    } rows[] = {
+        {3600, 0, 3600},
+        {3602, 2, 3602},               /* ntpd at work */
+        {3600 + 5, 5, 3600 + 5},       /* its slew, within 1 in 1000 */
+        {3600 + 60, 60, 3600 + 5.6},   /* a jump: as far as the slew goes, no further */
+        {1e9, 1e9 - 3600, 3600 + 5.6}, /* nothing ages by 30 years */
+        {-1e6, -1e6 - 3600, -1e6},     /* back: everything is young, nothing goes */
+    };
+    const struct clock_reading start = {1700000000, 5000};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct clock_reading now = {start.real_s + rows[i].real_s, start.boot_s + 3600};
+        double jumped_s, s = trusted_s(&start, &now, &jumped_s);
+        assert_true(s - start.real_s > rows[i].trusted_s - 1e-3 &&
+                    s - start.real_s < rows[i].trusted_s + 1e-3);
+        assert_true(jumped_s > rows[i].jumped_s - 1e-3 && jumped_s < rows[i].jumped_s + 1e-3);
+    }
+    double jumped_s, real_s = (double)time(NULL);
+    assert_true(trusted_now_s(&jumped_s) > real_s - 2);
+    assert_true(jumped_s > -1 && jumped_s < 1);
+}
+
+static struct limiter shared;
+
+static void *use_shared(void *arg)
+{
+    for (int i = 0; i < 20; i++)
+        limiter_wait(&shared, 1);
+    return NULL;
+}
+
+/* The rate is everybody's together, not each one's. */
+static void test_limiter_is_shared(void **state)
+{
+    pthread_t threads[4];
+    limiter_init(&shared, 400);
+    double begin_s = halt_monotonic_s();
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_shared, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(halt_monotonic_s() - begin_s > 79.0 / 400 - 0.001);
+    limiter_release(&shared);
+}
+
 /* What was in the cache stays, what was not goes. */
 static void test_residency(void **state)
 {
@@ -149,9 +200,14 @@ static void test_residency(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limiter), cmocka_unit_test(test_unlimited),
-        cmocka_unit_test(test_pace),    cmocka_unit_test(test_fuse),
-        cmocka_unit_test(test_ages),    cmocka_unit_test(test_residency),
+        cmocka_unit_test(test_limiter),
+        cmocka_unit_test(test_unlimited),
+        cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_fuse),
+        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_residency),
+        cmocka_unit_test(test_clock_that_jumps),
+        cmocka_unit_test(test_limiter_is_shared),
     };
     halt_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

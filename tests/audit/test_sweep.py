@@ -33,6 +33,13 @@ class Sweep:
                 self.make_file('objects', '7006', HASH[-3:], HASH, '1000000000.00000.meta'),
                 obsolete]
 
+    def make_fifo(self, *parts):
+        """Who opens it waits for ever."""
+        path = self.at(*parts)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkfifo(path)
+        return path
+
     def there(self, paths):
         return [os.path.relpath(p, self.made.device) for p in paths if os.path.lexists(p)]
 
@@ -53,6 +60,30 @@ class Sweep:
         self.assertEqual(self.quarantined(), set())
         self.audit(expect=0, **NO_AGE)
         self.assert_served(['o0', 'o1', 'o2', 'o3'])
+
+    def test_check(self):
+        """Says beforehand, and in words, what the sweep then does; changes nothing."""
+        paths = [p for p in self.litter() if '/objects/' in p and HASH in p]
+        self.assertEqual(len(paths), 4)
+        before = self.objects()
+        for path in paths:
+            run = self.audit('--check', path, once=False, expect=1, **NO_AGE)
+            self.assertIn('A sweep would remove it now.', run.out)
+            run = self.audit('--check', path, once=False, expect=1, **LONG_AGE)
+            self.assertIn('would remove it once it has lain here for another 11.6 days.', run.out)
+            if path.endswith(RSYNC):
+                continue                    # that class is never off
+            run = self.audit('--check', path, once=False, **{
+                name: 'no' for name in NO_AGE if name.startswith('sweep')})
+            self.assertIn('A sweep leaves it: this class', run.out)
+        foreign = self.make_file('objects', '7007', HASH[-3:], HASH, 'what.is.this')
+        run = self.audit('--check', foreign, once=False, expect=1)
+        self.assertIn('not understood: left alone', run.out)
+        os.unlink(foreign)
+        os.rmdir(os.path.dirname(foreign))
+        os.rmdir(os.path.dirname(os.path.dirname(foreign)))
+        os.rmdir(os.path.dirname(os.path.dirname(os.path.dirname(foreign))))
+        self.assertEqual(tree.differences(before, self.objects()), [])
 
     def test_classes_off(self):
         paths = self.litter()
@@ -75,13 +106,21 @@ class Sweep:
                    self.make_directory(home, 'directory'),
                    self.make_directory(home, '1700000000.00000.data'),
                    self.make_directory('tmp', 'directory'),
-                   self.make_file('private', 'file')]
+                   self.make_file('private', 'file'),
+                   self.make_fifo('objects', '7'),
+                   self.make_fifo('objects', '7000', 'aaa'),
+                   self.make_fifo('objects', '7000', HASH[-3:], HASH[:-4] + '1' + HASH[-3:]),
+                   self.make_fifo(home, '1800000000.00000.data'),
+                   self.make_fifo('tmp', 'fifo')]
         run = self.audit(**NO_AGE)
         self.audit('--sweep', **NO_AGE)
         self.assertEqual(len(self.there(foreign)), len(foreign), self.there(foreign))
         self.assertEqual(self.quarantined(), set())
         self.assertIn('Unexpected', run.err)
         self.assertIn('what.is.this', run.err)
+        for path in foreign:                # each is named, or what it lies in
+            if not path.startswith(self.at('private')):
+                self.assertTrue(path in run.err or os.path.dirname(path) + ': ' in run.err, path)
 
     def test_links(self):
         """Links at every level, to places beside the device that look just like ours."""
@@ -123,8 +162,13 @@ class Swift(Sweep, AuditCase):
         stone, = [p for p in tree.object_files(s.device) if p.endswith('.ts')]
         self.audit('--sweep', **NO_AGE)
         self.assertTrue(os.path.exists(self.at(stone)))
-        self.audit('--sweep', expect=1, reclaim_age=0, **NO_AGE)
+        directory_age = dict(NO_AGE, sweep_empty_hashes=3600)
+        self.audit('--sweep', expect=1, reclaim_age=0, **directory_age)
         self.assertFalse(os.path.exists(self.at(stone)))
+        self.assertTrue(os.path.exists(os.path.dirname(self.at(stone))))    # fresh: emptied now
+        self.audit('--sweep', expect=0, **directory_age)
+        self.audit('--sweep', expect=1, **NO_AGE)
+        self.assertFalse(os.path.exists(os.path.dirname(self.at(stone))))
         self.assert_served(['o0'])
 
     def test_async_pending(self):

@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,6 +164,72 @@ static void test_reclaim(void **state)
         scratch_remove(s->place.dir);
     }
     assert_int_equal(hashdir_clean(&s->place, scratch_spec().now), 0); /* nothing there */
+}
+
+static const struct timestamp past_reclaim = {.ticks = 1700700000ull * TIMESTAMP_TICKS_PER_S};
+
+/* The names that went, in their order, as the kernel tells. */
+static void removed_in_order(int watch_fd, char text[1024])
+{
+    _Alignas(struct inotify_event) char events[4096];
+    text[0] = '\0';
+    ssize_t n = read(watch_fd, events, sizeof(events));
+    for (ssize_t at = 0; at < n;) {
+        const struct inotify_event *e = (const struct inotify_event *)(events + at);
+        at += (ssize_t)sizeof(*e) + e->len;
+        if (e->mask & IN_DELETE)
+            strcat(strcat(text, text[0] ? " " : ""), e->name);
+    }
+}
+
+/* When a tombstone goes with what it has deleted, no reader may ever see the older body. */
+static void test_clean_begins_with_the_oldest(void **state)
+{
+    struct scratch *s = *state;
+    char text[1024];
+    put_short(s, "a.data");
+    put_short(s, "b.data");
+    put_short(s, "c.meta");
+    put_short(s, "d.ts");
+    int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    assert_true(inotify_add_watch(watch_fd, s->place.dir, IN_DELETE) >= 0);
+    assert_int_equal(hashdir_clean(&s->place, past_reclaim), 0);
+    removed_in_order(watch_fd, text);
+    assert_string_equal(text, "1700000001.00000.data 1700000002.00000.data 1700000003.00000.meta "
+                              "1700000004.00000.ts");
+    assert_false(scratch_exists(s->place.dir));
+    close(watch_fd);
+}
+
+static int set_immutable(const char *path, bool on)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), flags = 0;
+    int r = ioctl(fd, FS_IOC_GETFLAGS, &flags);
+    flags = on ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    if (r == 0)
+        r = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    close(fd);
+    return r;
+}
+
+/* A tombstone stays for as long as something that it deletes cannot be removed. */
+static void test_clean_keeps_the_tombstone(void **state)
+{
+    struct scratch *s = *state;
+    char path[PATH_MAX + 64], text[1024];
+    put_short(s, "a.data");
+    put_short(s, "b.ts");
+    snprintf(path, sizeof(path), "%s/1700000001.00000.data", s->place.dir);
+    if (set_immutable(path, true) < 0) {
+        print_message("  no file can be made immutable here (%s); skipped\n", strerror(errno));
+        skip();
+    }
+    assert_int_equal(hashdir_clean(&s->place, past_reclaim), 0);
+    assert_int_equal(set_immutable(path, false), 0);
+    assert_string_equal(scratch_list(s->place.dir, text),
+                        "1700000001.00000.data 1700000002.00000.ts");
+    assert_int_equal(hashdir_clean(&s->place, past_reclaim), 0);
+    assert_false(scratch_exists(s->place.dir));
 }
 
 /* What a POST can and cannot change. */
@@ -389,9 +458,17 @@ static void test_while_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_outcomes), TEST(test_reclaim), TEST(test_merge),
-        TEST(test_expiry),   TEST(test_chunks),  TEST(test_another_name),
-        TEST(test_changes),  TEST(test_lock),    TEST(test_while_replaced),
+        TEST(test_outcomes),
+        TEST(test_reclaim),
+        TEST(test_clean_begins_with_the_oldest),
+        TEST(test_clean_keeps_the_tombstone),
+        TEST(test_merge),
+        TEST(test_expiry),
+        TEST(test_chunks),
+        TEST(test_another_name),
+        TEST(test_changes),
+        TEST(test_lock),
+        TEST(test_while_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

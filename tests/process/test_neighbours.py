@@ -209,7 +209,8 @@ class Systemd(ProcessCase):
     def test_units_are_tight(self):
         if not os.path.exists('/usr/bin/systemd-analyze'):
             self.skipTest('no systemd-analyze here')
-        for unit in ('objsrv.service', 'objsrv-swift.service'):
+        for unit in ('objsrv.service', 'objsrv-swift.service', 'objsrv-audit.service',
+                     'objsrv-audit-once.service'):
             r = subprocess.run(['systemd-analyze', 'security', '--offline=true', '--threshold=15',
                                 os.path.join(ETC, unit)], check=False, capture_output=True, text=True)
             self.assertEqual(r.returncode, 0, r.stdout[-600:] + r.stderr)
@@ -219,7 +220,8 @@ class Systemd(ProcessCase):
         """No line that systemd would ignore."""
         if not os.path.exists('/usr/bin/systemd-analyze'):
             self.skipTest('no systemd-analyze here')
-        for unit in ('objsrv.service', 'objsrv-swift.service', 'objsrv.socket'):
+        for unit in ('objsrv.service', 'objsrv-swift.service', 'objsrv.socket',
+                     'objsrv-audit.service', 'objsrv-audit-once.service', 'objsrv-audit.timer'):
             r = subprocess.run(['systemd-analyze', 'verify', '--man=no', '--generators=no', os.path.join(ETC, unit)],
                                check=False, capture_output=True, text=True)
             wrong = [line for line in (r.stdout + r.stderr).splitlines()

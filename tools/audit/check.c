@@ -3,8 +3,10 @@
 #include "tools/audit/check.h"
 #include "diskfile/engine/hashdir.h"
 #include "diskfile/engine/quarantine_note.h"
+#include "diskfile/format/number.h"
+#include "tools/audit/body.h"
 #include "tools/audit/halt.h"
-#include "tools/audit/verify.h"
+#include "tools/audit/orphans.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,8 +22,20 @@ struct check {
     struct settings *settings;
     struct device *device;
     struct object_place place;
+    bool misplaced;      /* not in its own suffix directory */
+    const char *verdict; /* the last line; NULL: all is well */
     int result;
 };
+
+/* The worst that was found makes the exit status and the verdict. */
+static void conclude(struct check *c, int result, const char *verdict)
+{
+    bool damage_over_dirt = result == 1 && c->result == 1 && verdict[0] == 'D';
+    if (c->verdict && result <= c->result && !damage_over_dirt)
+        return;
+    c->result = result;
+    c->verdict = verdict;
+}
 
 /* ---- which directory ---- */
 
@@ -81,15 +95,19 @@ static int find_place(struct check *c, struct device_list *devices, const char *
 
 /* ---- words ---- */
 
+static void print_day(time_t s)
+{
+    char day[64];
+    struct tm tm;
+    if (gmtime_r(&s, &tm) && strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S UTC", &tm) > 0)
+        fputs(day, stdout);
+    else
+        fputs("a time out of range", stdout);
+}
+
 static void print_time(struct timestamp ts)
 {
-    char text[TIMESTAMP_TEXT_MAX], day[32];
-    time_t s = (time_t)(ts.ticks / TIMESTAMP_TICKS_PER_S);
-    struct tm tm;
-    timestamp_internal(ts, text);
-    gmtime_r(&s, &tm);
-    strftime(day, sizeof(day), "%Y-%m-%d %H:%M:%S UTC", &tm);
-    printf("%s (%s)", text, day);
+    print_day((time_t)(ts.ticks / TIMESTAMP_TICKS_PER_S));
 }
 
 static const char *kind_in_words(const struct select_entry *e)
@@ -100,9 +118,9 @@ static const char *kind_in_words(const struct select_entry *e)
                : e->file.durable                    ? "a durable fragment"
                                                     : "a fragment, not durable";
     case FILE_META:
-        return "metadata of a later POST";
+        return "metadata of a POST";
     case FILE_TOMBSTONE:
-        return "a tombstone: the object was deleted";
+        return "a tombstone: deleted";
     case FILE_DURABLE:
         return "a mark of old: fragments of this time are durable";
     case FILE_OTHER:
@@ -119,59 +137,116 @@ static bool is_reclaimable(const struct check *c, const struct select_entry *e)
     return trusted_now_s(NULL) - t > (double)c->settings->store.options.reclaim_age_s;
 }
 
+/* As what a sweep would take this file, if not yet for its age. false: it stays. */
+static bool class_of(const struct check *c, const struct selection *s, int i, enum sweep_class *ret)
+{
+    const struct select_entry *e = &s->entries[i];
+    bool obsolete = e->verdict == VERDICT_OBSOLETE && e->file.kind != FILE_OTHER;
+    bool rsync = filename_is_rsync_temp(slice_of(e->name));
+    *ret = rsync                       ? SWEEP_RSYNC_TMP
+           : obsolete                  ? SWEEP_OBSOLETE
+           : i == s->tombstone         ? SWEEP_TOMBSTONE
+           : e->file.kind == FILE_DATA ? SWEEP_FRAGMENT
+                                       : SWEEP_META;
+    return rsync || obsolete ||
+           ((e->verdict == VERDICT_RECLAIM || i == s->tombstone) && is_reclaimable(c, e));
+}
+
+/* What the rules of the format make of it. */
 static const char *verdict_in_words(const struct check *c, const struct selection *s, int i)
 {
     const struct select_entry *e = &s->entries[i];
     if (filename_is_rsync_temp(slice_of(e->name)))
-        return "rsync's temporary file: removed when old enough";
+        return "rsync's temporary file";
     if (e->verdict == VERDICT_FOREIGN)
-        return "left alone";
+        return "not understood: left alone";
     if (i == s->data)
-        return "WINS: no newer body and no tombstone of this time or later";
+        return "WINS: no newer body, and no tombstone of this time or later";
     if (i == s->tombstone)
-        return is_reclaimable(c, e) ? "WINS, but it is past reclaim_age: would be removed"
-                                    : "WINS: nothing newer than it";
+        return is_reclaimable(c, e) ? "WINS: nothing is newer; but it is past reclaim_age"
+                                    : "WINS: nothing is newer; kept until reclaim_age";
     if (i == s->meta)
-        return i == s->ctype ? "applies: the newest metadata, with a newer content type"
-                             : "applies: the newest metadata";
+        return i == s->ctype ? "APPLIES: the newest metadata, with a newer content type"
+                             : "APPLIES: the newest metadata";
     if (i == s->ctype)
-        return "applies for its content type, which is newer than the newest metadata's";
+        return "APPLIES for its content type, which is newer than the newest metadata's";
     if (e->verdict == VERDICT_OBSOLETE)
-        return e->file.kind == FILE_OTHER ? "lost to a newer file; left alone"
-                                          : "has lost to a newer file: would be removed";
+        return e->file.kind == FILE_OTHER ? "LOST to a newer file; not understood: left alone"
+                                          : "LOST to a newer file";
     if (e->verdict == VERDICT_RECLAIM)
-        return is_reclaimable(c, e) ? "belongs to nothing and is past reclaim_age: would be removed"
+        return is_reclaimable(c, e) ? "belongs to nothing, and is past reclaim_age"
                                     : "belongs to nothing yet: kept until reclaim_age";
     return "kept";
 }
 
-static bool would_go(const struct check *c, const struct selection *s, int i)
+static void print_duration(double s)
+{
+    if (s < 120)
+        printf("%.0f s", s);
+    else if (s < 7200)
+        printf("%.0f min", s / 60);
+    else if (s < 172800)
+        printf("%.1f h", s / 3600);
+    else
+        printf("%.1f days", s / 86400);
+}
+
+/* When a sweep removes `path`, which has not been touched since. */
+static void print_removal(struct check *c, enum sweep_class class, const char *path)
+{
+    struct stat st;
+    double limit_s = orphan_age_limit(c->settings, class);
+    if (c->misplaced) {
+        printf("A sweep leaves it, here where it is misplaced.\n");
+        return;
+    }
+    if (limit_s == AGE_OFF) {
+        printf("A sweep leaves it: this class (%s) is switched off.\n", sweep_class_name(class));
+        return;
+    }
+    conclude(c, 1, "a sweep would clean up here");
+    double wait_s =
+        lstat(path, &st) < 0 ? 0 : limit_s - (trusted_now_s(NULL) - orphan_time(class, &st));
+    if (wait_s <= 0) {
+        printf("A sweep would remove it now.\n");
+        return;
+    }
+    printf("A sweep would remove it once it has lain here for another ");
+    print_duration(wait_s);
+    printf(".\n");
+}
+
+static void print_file(struct check *c, const struct selection *s, int i)
 {
     const struct select_entry *e = &s->entries[i];
-    return filename_is_rsync_temp(slice_of(e->name)) ||
-           (e->verdict == VERDICT_OBSOLETE && e->file.kind != FILE_OTHER) ||
-           ((e->verdict == VERDICT_RECLAIM || i == s->tombstone) && is_reclaimable(c, e));
+    char path[PATH_MAX + 256];
+    enum sweep_class class;
+    printf("  %s\n    %s", e->name, kind_in_words(e));
+    if (e->file.kind != FILE_UNEXPECTED) {
+        printf(", ");
+        print_time(e->file.timestamp);
+    }
+    printf("\n    %s\n", verdict_in_words(c, s, i));
+    if (e->verdict == VERDICT_FOREIGN && !filename_is_rsync_temp(slice_of(e->name)))
+        conclude(c, 1, "something lies here that is not understood, and is left alone");
+    if (!class_of(c, s, i, &class))
+        return;
+    snprintf(path, sizeof(path), "%s/%s", c->place.dir, e->name);
+    printf("    ");
+    print_removal(c, class, path);
 }
 
 static void print_files(struct check *c, const struct selection *s)
 {
     if (s->count == 0) {
-        printf("It is empty: left by an aborted upload or a crash; would be removed.\n");
-        c->result = c->result ? c->result : 1;
+        printf("It is empty: left by an aborted upload, a crash or a sweep.\n");
+        print_removal(c, SWEEP_EMPTY_HASH, c->place.dir);
         return;
     }
-    printf("%u file%s, newest first:\n", s->count, s->count == 1 ? "" : "s");
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct select_entry *e = &s->entries[i];
-        printf("  %s\n    %s", e->name, kind_in_words(e));
-        if (e->file.kind != FILE_UNEXPECTED) {
-            printf(", of ");
-            print_time(e->file.timestamp);
-        }
-        printf("\n    %s\n", verdict_in_words(c, s, (int)i));
-        if (would_go(c, s, (int)i) && c->result == 0)
-            c->result = 1;
-    }
+    printf("%u file%s%s:\n", s->count, s->count == 1 ? "" : "s",
+           s->count == 1 ? "" : ", newest first");
+    for (unsigned i = 0; i < s->count; i++)
+        print_file(c, s, (int)i);
 }
 
 static void print_text(struct slice text)
@@ -185,16 +260,32 @@ static void print_text(struct slice text)
     }
 }
 
+/* Seconds since 1970 in words. */
+static void print_meaning(struct slice key, struct slice value)
+{
+    struct number n;
+    bool is_time = slice_eq(key, SLICE("X-Timestamp")) || slice_eq(key, SLICE("X-Delete-At")) ||
+                   slice_eq(key, SLICE("Content-Type-Timestamp"));
+    const char *end = memchr(value.at, '.', value.len);
+    struct slice seconds = {value.at, end ? (size_t)(end - value.at) : value.len};
+    if (!is_time || number_parse(seconds, 10, &n) < 0 || n.negative)
+        return;
+    printf("   (");
+    print_day((time_t)n.magnitude);
+    putchar(')');
+}
+
 static void print_metadata(const char *title, const struct metadata *m)
 {
     if (!m)
         return;
-    printf("%s:\n", title);
+    printf("\n%s:\n", title);
     for (unsigned i = 0; i < m->count; i++) {
         printf("  ");
         print_text(m->items[i].key);
         printf(": ");
         print_text(m->items[i].value);
+        print_meaning(m->items[i].key, m->items[i].value);
         putchar('\n');
     }
 }
@@ -205,38 +296,26 @@ static int on_damaged(void *arg, const struct object_place *p, const char *file,
                       const char *reason)
 {
     struct check *c = arg;
-    printf("DAMAGED: %s%s%s\n  An audit would quarantine the whole directory.\n", file ? file : "",
-           file ? ": " : "", reason);
-    c->result = 1;
+    printf("DAMAGED: %s%s%s\n", file ? file : "", file ? ": " : "", reason);
+    conclude(c, 1, "DAMAGED: an audit would quarantine the whole directory");
     return 0;
 }
 
 static void check_body(struct check *c, const struct object_state *s)
 {
-    struct limiter unlimited;
-    struct pace no_pace;
-    struct verifier *v;
     struct verify_result found;
-    limiter_init(&unlimited, 0);
-    pace_init(&no_pace, 0);
-    if (verifier_new(&no_pace, &unlimited, &v) < 0)
-        return;
-    int r = verify_body(v, s->fd, s->info.size, &found);
-    const struct slice *etag = metadata_get(s->info.metadata, "ETag");
-    if (r < 0) {
-        printf("The body cannot be read: %s\n", strerror(-r));
-        c->result = 2;
-    } else if (etag && slice_eq(*etag, slice_of(found.md5))) {
+    char reason[REASON_MAX];
+    int r = body_judge_at_once(s, c->place.policy, &found, reason);
+    if (r == 0) {
         printf("The body is good: %llu bytes, MD5 %s as in the metadata.\n",
                (unsigned long long)found.bytes, found.md5);
+    } else if (r == -EBADMSG) {
+        (void)on_damaged(c, &c->place, s->file, s->fd, reason);
     } else {
-        printf("DAMAGED: the body's MD5 is %s, the metadata say %.*s.\n  An audit would quarantine "
-               "the whole directory.\n",
-               found.md5, etag ? (int)etag->len : 4, etag ? etag->at : "none");
-        c->result = 1;
+        printf("The body cannot be judged: %s\n",
+               r == -EINVAL ? "there is no ETag in the metadata" : strerror(-r));
+        conclude(c, 2, "not to be told");
     }
-    verifier_free(v);
-    limiter_release(&unlimited);
 }
 
 static void print_state(struct check *c, const struct object_state *s)
@@ -244,21 +323,22 @@ static void print_state(struct check *c, const struct object_state *s)
     switch (s->info.state) {
     case DF_ABSENT:
         if (!s->info.quarantined)
-            printf("There is no object: a GET answers 404.\n");
+            printf("\nThere is no object: a GET answers 404.\n");
         return;
     case DF_DELETED:
-        printf("The object was deleted at ");
+        printf("\nThe object was deleted, ");
         print_time(s->info.timestamp);
-        printf(".\n");
+        printf(": a GET answers 404.\n");
         print_metadata("Metadata of the tombstone", &s->data);
         return;
     case DF_EXPIRED:
-        printf("The object has expired (X-Delete-At): a GET answers 404.\n");
+        printf("\nThe object has expired (X-Delete-At): a GET answers 404.\n");
         break;
     case DF_LIVE:
-        printf("The object is there, of ");
+        printf("\nThe object is there: %llu bytes, last changed ",
+               (unsigned long long)s->info.size);
         print_time(s->info.timestamp);
-        printf(", %llu bytes.\n", (unsigned long long)s->info.size);
+        printf(".\n");
         check_body(c, s);
         break;
     }
@@ -267,16 +347,19 @@ static void print_state(struct check *c, const struct object_state *s)
         print_metadata("Metadata of the body's file alone", s->info.data_metadata);
 }
 
-static void print_place(const struct check *c)
+static void print_place(struct check *c)
 {
     const char *name = c->place.dir + c->place.suffix_len + 1;
     printf("%s\n", c->place.dir);
-    printf("Device %s, policy %u (%s), hash directory %s\n", c->device->name,
+    printf("Device %s, policy %u (%s), hash directory %s\n\n", c->device->name,
            c->place.policy->index, c->place.policy->erasure_coded ? "erasure-coded" : "replicated",
            name);
-    if (strlen(name) == HASH_HEX_LEN &&
-        strncmp(name + 29, c->place.dir + c->place.suffix_len - 3, 3) != 0)
-        printf("It lies in the wrong suffix directory: its suffix is %s.\n", name + 29);
+    c->misplaced = strlen(name) == HASH_HEX_LEN &&
+                   strncmp(name + 29, c->place.dir + c->place.suffix_len - 3, 3) != 0;
+    if (!c->misplaced)
+        return;
+    printf("It is misplaced: its suffix is %s, where every server looks for it.\n\n", name + 29);
+    conclude(c, 1, "misplaced; an audit examines it where it is, a sweep leaves it");
 }
 
 int check_path(struct settings *s, struct device_list *devices, const char *path)
@@ -318,6 +401,7 @@ int check_path(struct settings *s, struct device_list *devices, const char *path
     if (S_ISDIR(st.st_mode))
         print_files(&c, &listed);
     print_state(&c, &state);
+    printf("\nVerdict: %s.\n", c.verdict ? c.verdict : "all is well");
     select_release(&listed);
     object_state_release(&state);
     return c.result;

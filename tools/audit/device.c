@@ -3,6 +3,7 @@
 #include "tools/audit/device.h"
 #include "diskfile/engine/identity_file.h"
 #include "tools/audit/listing.h"
+#include "tools/audit/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,35 +176,61 @@ static bool is_usable(const struct device *d, const struct settings *s, struct s
     return stat(d->sd.path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static int open_state_directory(struct device *d)
+{
+    d->state_fd =
+        openat(d->root_fd, DEVICE_STATE_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return d->state_fd < 0 ? -errno : 0;
+}
+
+static int lock_state(struct device *d, int flags)
+{
+    d->lock_fd = openat(d->state_fd, "lock", flags | O_NOFOLLOW | O_CLOEXEC, 0644);
+    return d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
 /* On a device that cannot be written to, nobody else can sweep either. */
 static int open_state(struct device *d)
 {
     if (mkdirat(d->root_fd, DEVICE_STATE_DIRECTORY, 0755) < 0 && errno != EEXIST)
         return errno == EROFS ? 0 : -errno;
-    d->state_fd =
-        openat(d->root_fd, DEVICE_STATE_DIRECTORY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (d->state_fd < 0)
-        return -errno;
-    d->lock_fd = openat(d->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (d->lock_fd < 0 && errno == EROFS) {
-        close(d->state_fd);
-        d->state_fd = -1;
+    int r = open_state_directory(d);
+    if (r == 0)
+        r = lock_state(d, O_RDWR | O_CREAT);
+    if (r == -EROFS) {
+        close_fd(&d->state_fd);
         return 0;
     }
-    if (d->lock_fd < 0 || flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return -errno;
-    return 0;
+    return r;
 }
 
-int device_claim(struct device *d, const struct settings *s)
+/* Where no lock lies, no auditor has ever been at work, and none is made for a look. */
+static int look_at_state(struct device *d)
+{
+    int r = open_state_directory(d);
+    if (r == 0)
+        r = lock_state(d, O_RDONLY);
+    return r == -ENOENT ? 0 : r;
+}
+
+int device_claim(struct device *d, const struct settings *s, bool only_looks)
 {
     struct stat st;
-    if (!is_usable(d, s, &st))
-        return -ENODEV;
+    if (!is_usable(d, s, &st)) /* a disk that fails is not one that is merely not there */
+        return stat(d->sd.path, &st) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : -ENODEV;
     d->root_fd = open(d->sd.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno : open_state(d);
+    int r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno
+            : only_looks                                 ? look_at_state(d)
+                                                         : open_state(d);
     d->dev = st.st_dev;
-    d->failed = false;
+    atomic_store(&d->vanished, false);
     coverage_release(&d->coverage);
     if (r == 0 && d->state_fd >= 0 && coverage_load(&d->coverage, d->state_fd) < 0)
         coverage_release(&d->coverage); /* what was known is lost, not the objects */
@@ -229,18 +256,22 @@ int device_peek(struct device *d)
 
 void device_let_go(struct device *d)
 {
-    int *fds[] = {&d->lock_fd, &d->state_fd, &d->root_fd};
-    for (int i = 0; i < 3; i++) {
-        if (*fds[i] >= 0)
-            close(*fds[i]);
-        *fds[i] = -1;
-    }
+    close_fd(&d->lock_fd);
+    close_fd(&d->state_fd);
+    close_fd(&d->root_fd);
 }
 
-bool device_is_there(const struct device *d)
+bool device_has_vanished(struct device *d)
 {
     struct stat st;
-    return stat(d->sd.path, &st) == 0 && st.st_dev == d->dev;
+    if (atomic_load_explicit(&d->vanished, memory_order_relaxed))
+        return true;
+    if (stat(d->sd.path, &st) == 0 && st.st_dev == d->dev)
+        return false;
+    if (!atomic_exchange(&d->vanished, true))
+        report_found(FOUND_DEVICE, d->name, NULL, "%s is no longer mounted at %s: left it", d->name,
+                     d->sd.path);
+    return true;
 }
 
 int device_save(struct device *d)

@@ -22,13 +22,14 @@ struct device {
     struct store_device sd; /* path; what places are made of */
     dev_t dev;              /* the file system, as claimed */
     int root_fd;            /* the device; -1: not claimed */
-    int state_fd;           /* its objsrv-audit/; -1: read-only device, nothing is kept */
+    int state_fd;           /* its objsrv-audit/; -1: there is none, nothing is kept */
     int lock_fd;
     struct fuse fuse[2]; /* of the ALL and of the ZBF pass */
     struct pace pace;
     pthread_mutex_t lock; /* of coverage */
     struct coverage coverage;
-    bool failed; /* could not be finished in this run */
+    const char *untouched; /* why this run left it alone, in words; or NULL */
+    atomic_bool vanished;  /* while it was claimed: see device_has_vanished() */
 };
 
 struct device_list {
@@ -44,14 +45,17 @@ int device_list_load(struct settings *s, const char *const *only, struct device_
                      char *problem, size_t problem_len);
 void device_list_free(struct device_list *l);
 
-/* -ENODEV: not mounted; -EWOULDBLOCK: another auditor is at work there; other -errno. */
-int device_claim(struct device *d, const struct settings *s);
+/* -ENODEV: not mounted; -EWOULDBLOCK: another auditor is at work there; other -errno. Who
+ * `only_looks` (a dry run) writes nothing: the lock is taken if there is one. */
+int device_claim(struct device *d, const struct settings *s, bool only_looks);
 /* Only reads the coverage, whoever has the device. */
 int device_peek(struct device *d);
 void device_let_go(struct device *d);
 
-/* Still mounted where it was? */
-bool device_is_there(const struct device *d);
+/* Is it no longer mounted where it was? Then what our paths name lies below its mount point, on
+ * another file system, where nothing may be changed. Asked before each suffix directory and
+ * before each change; the first who finds out says so. Threads: any. */
+bool device_has_vanished(struct device *d);
 
 /* Writes the coverage, if there is anything new. */
 int device_save(struct device *d);

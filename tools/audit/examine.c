@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* examine.c -- see examine.h. */
 #include "tools/audit/examine.h"
+#include "tools/audit/body.h"
 #include "tools/audit/halt.h"
 #include "tools/audit/orphans.h"
 
@@ -42,6 +43,8 @@ static int on_damaged(void *arg, const struct object_place *p, const char *file,
         fuse_blew(w, f);
     if (!allowed)
         return report_only(w, p, reason, "fuse");
+    if (device_has_vanished(w->device))
+        return -ENODEV;
     int r = hashdir_quarantine(p, file, fd, reason);
     if (r < 0)
         return r;
@@ -67,43 +70,17 @@ static void damaged_body(struct worker *w, const struct object_state *s, const c
 
 /* ---- the body ---- */
 
-static void judge_body(struct worker *w, const struct object_state *s,
-                       const struct verify_result *found)
-{
-    char reason[REASON_MAX];
-    const struct slice *etag = metadata_get(s->info.metadata, "ETag");
-    if (found->bytes != s->info.size) {
-        snprintf(reason, sizeof(reason), "Bytes read: %llu, does not match metadata: %llu",
-                 (unsigned long long)found->bytes, (unsigned long long)s->info.size);
-        damaged_body(w, s, reason);
-    } else if (!etag) {
-        cannot(w, w->place.dir, -EBADMSG, "no ETag in metadata");
-    } else if (!slice_eq(*etag, slice_of(found->md5))) {
-        snprintf(reason, sizeof(reason), "ETag %.*s and file's md5 %s do not match",
-                 (int)(etag->len < 80 ? etag->len : 80), etag->at, found->md5);
-        damaged_body(w, s, reason);
-    }
-}
-
 static void examine_body(struct worker *w, const struct object_state *s)
 {
-    struct verify_result found;
+    struct verify_result found = {0};
     char reason[REASON_MAX];
-    int r = verify_body(w->verifier, s->fd, s->info.size, &found);
-    if (r == -ECANCELED)
-        return;
-    if (r == -EIO) {
-        snprintf(reason, sizeof(reason), "[Errno %d] %s", EIO, strerror(EIO));
-        damaged_body(w, s, reason);
-        return;
-    }
-    if (r < 0) {
-        cannot(w, w->place.dir, r, "reading");
-        return;
-    }
+    int r = body_judge(w->verifier, s, w->policy, &found, reason);
     atomic_fetch_add_explicit(&w->tally->bytes, found.bytes, memory_order_relaxed);
     w->bytes += found.bytes;
-    judge_body(w, s, &found);
+    if (r == -EBADMSG)
+        damaged_body(w, s, reason);
+    else if (r < 0 && r != -ECANCELED)
+        cannot(w, w->place.dir, r, r == -EINVAL ? "no ETag in metadata" : "reading");
 }
 
 static void count_size(struct worker *w, uint64_t size)
@@ -145,7 +122,8 @@ static void mark_old_tombstone(struct worker *w, const struct selection *s)
     if (w->pass->type != AUDIT_ALL || w->pass->run->dry_run || s->tombstone < 0)
         return;
     double time_s = (double)s->entries[s->tombstone].file.timestamp.ticks / TIMESTAMP_TICKS_PER_S;
-    if (trusted_now_s(NULL) - time_s <= (double)w->place.store->options.reclaim_age_s)
+    if (trusted_now_s(NULL) - time_s <= (double)w->place.store->options.reclaim_age_s ||
+        device_has_vanished(w->device))
         return;
     int r = hashdir_invalidate(&w->place);
     if (r < 0)
@@ -204,7 +182,7 @@ void examine(struct worker *w)
     } else {
         if (s.count == 0 && !w->handled)
             tally_one(&w->tally->empty);
-        if (!w->handled) {
+        if (!w->handled && !w->misplaced) {
             bool gone = orphans_in_hash_directory(w, &s);
             if (!gone)
                 mark_old_tombstone(w, &s);

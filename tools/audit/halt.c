@@ -12,7 +12,7 @@ static struct {
     atomic_bool asked;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    double real_s, boot_s; /* at the start */
+    struct clock_reading start;
 } halt = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static double clock_s(clockid_t id)
@@ -27,6 +27,11 @@ double halt_monotonic_s(void)
     return clock_s(CLOCK_MONOTONIC);
 }
 
+static struct clock_reading read_clocks(void)
+{
+    return (struct clock_reading){clock_s(CLOCK_REALTIME), clock_s(CLOCK_BOOTTIME)};
+}
+
 void halt_init(void)
 {
     pthread_condattr_t attr;
@@ -34,8 +39,7 @@ void halt_init(void)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&halt.changed, &attr);
     pthread_condattr_destroy(&attr);
-    halt.real_s = clock_s(CLOCK_REALTIME);
-    halt.boot_s = clock_s(CLOCK_BOOTTIME);
+    halt.start = read_clocks();
 }
 
 void halt_now(void)
@@ -62,14 +66,20 @@ void halt_sleep(double s)
     pthread_mutex_unlock(&halt.lock);
 }
 
+double trusted_s(const struct clock_reading *start, const struct clock_reading *now,
+                 double *ret_jumped_s)
+{
+    double elapsed_s = now->boot_s - start->boot_s;
+    double most_s = start->real_s + elapsed_s * 1.001 + SLEW_MAX_S;
+    if (ret_jumped_s)
+        *ret_jumped_s = now->real_s - (start->real_s + elapsed_s);
+    return now->real_s < most_s ? now->real_s : most_s;
+}
+
 double trusted_now_s(double *ret_jumped_s)
 {
-    double now_s = clock_s(CLOCK_REALTIME);
-    double elapsed_s = clock_s(CLOCK_BOOTTIME) - halt.boot_s;
-    double most_s = halt.real_s + elapsed_s * 1.001 + SLEW_MAX_S;
-    if (ret_jumped_s)
-        *ret_jumped_s = now_s - (halt.real_s + elapsed_s);
-    return now_s < most_s ? now_s : most_s;
+    struct clock_reading now = read_clocks();
+    return trusted_s(&halt.start, &now, ret_jumped_s);
 }
 
 struct timestamp trusted_now(void)

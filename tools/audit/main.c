@@ -11,6 +11,7 @@
 #include "tools/audit/rounds.h"
 #include "tools/audit/summary.h"
 
+#include "diskfile/engine/fragment_check.h"
 #include "diskfile/format/md5.h"
 
 #include <errno.h>
@@ -218,7 +219,8 @@ static void read_arguments(int argc, char **argv, struct arguments *a)
             exit(0);
         }
         if (c == O_VERSION) {
-            puts("objsrv-audit " OBJSRV_VERSION);
+            printf("objsrv-audit " OBJSRV_VERSION "%s\n",
+                   fragment_check_is_built() ? " (with liberasurecode)" : "");
             exit(0);
         }
         take_option(a, c);
@@ -319,26 +321,32 @@ static int audit(const struct arguments *a, struct settings *s, struct device_li
     return rounds_run(&run, devices, &options);
 }
 
+static int reset(struct device *d, const struct settings *s)
+{
+    int r = device_claim(d, s, false);
+    if (r < 0)
+        return r;
+    d->coverage.fuse_blown[0] = d->coverage.fuse_blown[1] = false;
+    d->coverage.dirty = true;
+    r = device_save(d);
+    device_let_go(d);
+    return r;
+}
+
 static int status(struct settings *s, struct device_list *devices, bool reset_fuse)
 {
     int result = 0;
     for (unsigned i = 0; i < devices->count; i++) {
         struct device *d = &devices->devices[i];
-        int r = device_claim(d, s);
-        if (r < 0 && reset_fuse) {
-            fprintf(stderr, "objsrv-audit: %s: %s\n", d->name, strerror(-r));
+        int r = reset_fuse ? reset(d, s) : 0;
+        if (r < 0) {
+            fprintf(stderr, "objsrv-audit: %s: %s\n", d->name,
+                    r == -EWOULDBLOCK ? "another auditor is at work there: stop it first"
+                                      : strerror(-r));
             result = ROUNDS_UNFINISHED;
         }
-        if (r == -EWOULDBLOCK)
-            (void)device_peek(d); /* an auditor is at work: what it has written down */
-        if (r == 0 && reset_fuse) {
-            d->coverage.fuse_blown[0] = d->coverage.fuse_blown[1] = false;
-            d->coverage.dirty = true;
-            if (device_save(d) < 0)
-                result = ROUNDS_UNFINISHED;
-        }
-        if (r == 0)
-            device_let_go(d);
+        if (!reset_fuse || r < 0)
+            (void)device_peek(d); /* none yet: nothing was verified */
     }
     summary_print_coverage(devices, stdout);
     return result;
@@ -368,7 +376,25 @@ static int act(const struct arguments *a, struct settings *s, struct device_list
 /* What the engine has to say: quarantines, which Swift logs as warnings. */
 static void on_event(void *arg, enum df_event_kind kind, const char *text)
 {
+    if (kind == DF_EVENT_QUARANTINE && !report_is_log_shown())
+        return; /* the finding itself is shown */
     report_line(kind == DF_EVENT_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
+}
+
+/* Names of other devices are passed over, as by Swift's auditor, but said; and where none is ours,
+ * a typing error must not look like a clean device. */
+static bool any_is_known(const struct arguments *a, const struct device_list *l)
+{
+    bool any = a->device_count == 0;
+    for (unsigned i = 0; i < a->device_count; i++) {
+        bool known = false;
+        for (unsigned j = 0; j < l->count; j++)
+            known = known || strcmp(a->devices[i], l->devices[j].name) == 0;
+        if (!known)
+            fprintf(stderr, "objsrv-audit: %s: no such device here\n", a->devices[i]);
+        any = any || known;
+    }
+    return any;
 }
 
 int main(int argc, char **argv)
@@ -398,7 +424,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "objsrv-audit: %s\n", problem);
         return ROUNDS_UNFINISHED;
     }
-    int result = act(&a, s, &devices);
+    int result = any_is_known(&a, &devices) ? act(&a, s, &devices) : ROUNDS_UNFINISHED;
     device_list_free(&devices);
     log_close();
     settings_free(s);

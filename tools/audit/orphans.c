@@ -12,7 +12,7 @@
 
 /* ---- ages ---- */
 
-static double age_limit_of(const struct settings *s, enum sweep_class c)
+double orphan_age_limit(const struct settings *s, enum sweep_class c)
 {
     switch (c) {
     case SWEEP_EMPTY_HASH:
@@ -46,7 +46,7 @@ static bool is_on(const struct worker *w, enum sweep_class c)
     const struct settings *s = w->pass->run->settings;
     if (c == SWEEP_RSYNC_TMP) /* every auditor of Swift does it */
         return true;
-    return s->sweep && w->pass->type != AUDIT_ZBF && age_limit_of(s, c) != AGE_OFF;
+    return s->sweep && w->pass->type != AUDIT_ZBF && orphan_age_limit(s, c) != AGE_OFF;
 }
 
 static double time_s(struct timespec t)
@@ -54,15 +54,17 @@ static double time_s(struct timespec t)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+double orphan_time(enum sweep_class c, const struct stat *st)
+{
+    double changed_s = time_s(st->st_ctim), modified_s = time_s(st->st_mtim);
+    return c != SWEEP_RSYNC_TMP && changed_s > modified_s ? changed_s : modified_s;
+}
+
 bool orphan_is_old(const struct worker *w, enum sweep_class c, const struct stat *st)
 {
     if (!is_on(w, c))
         return false;
-    double latest =
-        time_s(st->st_mtim) > time_s(st->st_ctim) ? time_s(st->st_mtim) : time_s(st->st_ctim);
-    if (c == SWEEP_RSYNC_TMP)
-        latest = time_s(st->st_mtim);
-    return trusted_now_s(NULL) - latest >= age_limit_of(w->pass->run->settings, c);
+    return trusted_now_s(NULL) - orphan_time(c, st) >= orphan_age_limit(w->pass->run->settings, c);
 }
 
 void orphan_gone(struct worker *w, enum sweep_class c, const char *path)
@@ -187,6 +189,13 @@ static unsigned remove_files(struct worker *w, int dirfd, const struct selection
     return left;
 }
 
+/* A directory that has just become empty is fresh (O3): a later pass removes it. */
+static bool may_follow(const struct worker *w)
+{
+    return is_on(w, SWEEP_EMPTY_HASH) &&
+           orphan_age_limit(w->pass->run->settings, SWEEP_EMPTY_HASH) <= 0;
+}
+
 static void remove_locked(struct worker *w, bool *ret_tombstone)
 {
     struct selection s;
@@ -199,7 +208,7 @@ static void remove_locked(struct worker *w, bool *ret_tombstone)
         return;
     }
     unsigned left = remove_files(w, dirfd, &s, &marks, ret_tombstone);
-    if (left == 0) /* O1: not empty is as good */
+    if (left == 0 && may_follow(w)) /* O1: not empty is as good */
         w->gone = w->pass->run->dry_run || rmdir(w->place.dir) == 0;
     if (marks && !w->pass->run->dry_run && (r = hashdir_invalidate(&w->place)) < 0)
         failed(w, w->place.dir, r, "marking the suffix");
@@ -248,6 +257,8 @@ bool orphans_in_hash_directory(struct worker *w, const struct selection *s)
         remove_locked(w, &tombstone_gone);
         return false;
     }
+    if (device_has_vanished(w->device))
+        return false;
     int r = hashdir_lock(&w->place, &lock_fd);
     if (r < 0) {
         failed(w, w->place.dir, r, "locking the partition");
@@ -271,6 +282,8 @@ bool orphans_suffix(struct worker *w, int partition_fd, const char *suffix, cons
         orphan_gone(w, SWEEP_EMPTY_SUFFIX, path);
         return true;
     }
+    if (device_has_vanished(w->device))
+        return false;
     if (unlinkat(partition_fd, suffix, AT_REMOVEDIR) < 0) {
         if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
             failed(w, path, -errno, "removing");

@@ -37,6 +37,11 @@ void orphans_of_device(struct worker *w);
 
 /* ---- for all of them ---- */
 
+/* How old a thing of this class must be, in seconds; AGE_OFF: the class is switched off. */
+double orphan_age_limit(const struct settings *s, enum sweep_class c);
+/* Since when it has lain untouched (O3). */
+double orphan_time(enum sweep_class c, const struct stat *st);
+
 /* Old enough for this class? Never if it is switched off. */
 bool orphan_is_old(const struct worker *w, enum sweep_class c, const struct stat *st);
 

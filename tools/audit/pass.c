@@ -27,12 +27,11 @@ struct crew {
     struct partition_list list;
     bool keeps_status;
     double saved_s;
-    atomic_bool stop; /* the device has vanished */
 };
 
 static bool ends(const struct crew *c)
 {
-    return halted() || atomic_load(&c->stop);
+    return halted() || atomic_load(&c->device->vanished);
 }
 
 /* ---- partitions ---- */
@@ -86,16 +85,6 @@ static void finish_partition(struct crew *c, unsigned i, uint64_t objects, uint6
     atomic_fetch_add(&c->tally->partitions_done, 1);
 }
 
-static void check_device(struct crew *c)
-{
-    if (device_is_there(c->device) || atomic_exchange(&c->stop, true))
-        return;
-    c->device->failed = true;
-    atomic_store(&c->pass->failed, true);
-    report_found(FOUND_DEVICE, c->device->name, NULL, "%s is no longer mounted at %s: left it",
-                 c->device->name, c->device->sd.path);
-}
-
 static struct worker *worker_new(struct crew *c)
 {
     struct worker *w = calloc(1, sizeof(*w));
@@ -130,8 +119,7 @@ static void *work(void *arg)
     }
     while (take_partition(c, &i)) {
         uint64_t objects = w->examined, bytes = w->bytes;
-        check_device(c);
-        if (!ends(c))
+        if (!device_has_vanished(c->device))
             walk_partition(w, partition_list_name(&c->list, i));
         if (!ends(c))
             finish_partition(c, i, w->examined - objects, w->bytes - bytes);
@@ -234,7 +222,7 @@ static void sweep_beside_objects(struct pass *p, unsigned at)
 
 static void settle_fuse(struct pass *p, struct device *d)
 {
-    if (p->type == AUDIT_SWEEP || p->run->dry_run || halted() || d->failed)
+    if (p->type == AUDIT_SWEEP || p->run->dry_run || halted() || atomic_load(&d->vanished))
         return;
     bool was = d->coverage.fuse_blown[p->type == AUDIT_ZBF];
     bool blown = fuse_after_pass(&d->fuse[p->type == AUDIT_ZBF]);
@@ -255,8 +243,10 @@ static void run_device(struct pass *p, unsigned at)
                      "it blew in an earlier pass: damage is reported only until a pass finds less, "
                      "or --reset-fuse");
     sweep_beside_objects(p, at);
-    for (unsigned i = 0; i < o->policy_count && !halted(); i++)
+    for (unsigned i = 0; i < o->policy_count && !halted() && !device_has_vanished(d); i++)
         run_policy(p, at, &o->policies[i]);
+    if (atomic_load(&d->vanished))
+        atomic_store(&p->failed, true);
     settle_fuse(p, d);
     if (!p->run->dry_run)
         (void)device_save(d); /* keep() has complained already */
@@ -284,8 +274,8 @@ void pass_run(struct pass *p)
     if (halted())
         atomic_store(&p->failed, true);
     for (unsigned i = 0; i < p->device_count && !halted(); i++)
-        if (p->devices[i]->root_fd >= 0 && !p->devices[i]->failed && p->type != AUDIT_SWEEP &&
-            !p->run->dry_run)
+        if (p->devices[i]->root_fd >= 0 && !atomic_load(&p->devices[i]->vanished) &&
+            p->type != AUDIT_SWEEP && !p->run->dry_run)
             clear_status(p, p->devices[i]);
     pass_log_end(p);
 }

@@ -39,11 +39,12 @@ struct pass {
     struct tally *tallies; /* one for each device */
     char description[512];
     char recon_key[512];
-    double begin_s;
+    double begin_s;       /* monotonic */
     atomic_ullong *sizes; /* object_size_stats: one more than there are bounds */
     pthread_mutex_t log_lock;
-    struct tally_sum logged; /* at the last line in the log */
-    double logged_from_s;
+    struct tally_sum logged;   /* at the last line in the log */
+    double logged_from_s;      /* monotonic */
+    double logged_from_real_s; /* for people, and for recon */
     _Atomic double next_log_s;
     atomic_bool failed; /* something could not be finished */
 };
@@ -58,6 +59,7 @@ struct worker {
     struct object_place place;
     struct listing levels[3];
     uint64_t examined, bytes; /* by this worker, for the coverage */
+    bool misplaced;           /* the hash directory lies in a suffix that is not its own */
     bool handled;             /* the damage just met was quarantined or reported */
     bool gone;                /* nothing is left of the hash directory (dry run: would be) */
 };

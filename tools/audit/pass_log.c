@@ -35,7 +35,7 @@ static json_t *numbers(const struct pass *p, const struct tally_sum *since, doub
                      (json_int_t)(since->errors - was->errors), "passes",
                      (json_int_t)(passes(since) - passes(was)), "quarantined",
                      (json_int_t)(since->quarantined - was->quarantined), "start_time",
-                     p->logged_from_s);
+                     p->logged_from_real_s);
 }
 
 static int set_coverage(json_t *v, struct device *d)
@@ -121,7 +121,8 @@ static const char *mode(const struct pass *p)
 
 void pass_log_begin(struct pass *p)
 {
-    p->begin_s = p->logged_from_s = real_s();
+    p->begin_s = p->logged_from_s = halt_monotonic_s();
+    p->logged_from_real_s = real_s();
     atomic_store(&p->next_log_s, 0.0);
     report_line(LOG_LEVEL_INFO, "Begin object audit \"%s\" mode (%s%s)", mode(p),
                 audit_type_name(p->type), p->description);
@@ -130,7 +131,7 @@ void pass_log_begin(struct pass *p)
 static void log_progress(struct pass *p, double now_s, const struct tally_sum *sum)
 {
     char since[32];
-    time_t from = (time_t)p->logged_from_s;
+    time_t from = (time_t)p->logged_from_real_s;
     struct tm tm;
     const struct tally_sum *was = &p->logged;
     double span_s = now_s - p->logged_from_s, total_s = now_s - p->begin_s;
@@ -159,12 +160,12 @@ void pass_log_tick(struct pass *p)
     if (atomic_load(&p->next_log_s) == next_s) {
         atomic_store(&p->next_log_s, mono_s + p->run->settings->log_time);
         struct tally_sum sum = pass_sum(p);
-        double now_s = real_s();
-        log_progress(p, now_s, &sum);
-        dump_pass(p, &sum, now_s - p->begin_s);
+        log_progress(p, mono_s, &sum);
+        dump_pass(p, &sum, mono_s - p->begin_s);
         if (next_s > 0) {
             p->logged = sum;
-            p->logged_from_s = now_s;
+            p->logged_from_s = mono_s;
+            p->logged_from_real_s = real_s();
         }
     }
     pthread_mutex_unlock(&p->log_lock);
@@ -186,7 +187,7 @@ static void log_sizes(const struct pass *p)
 void pass_log_end(struct pass *p)
 {
     struct tally_sum sum = pass_sum(p);
-    double now_s = real_s(), elapsed_s = now_s - p->begin_s;
+    double elapsed_s = halt_monotonic_s() - p->begin_s;
     elapsed_s = elapsed_s > 0 ? elapsed_s : 1e-6;
     report_line(LOG_LEVEL_INFO,
                 "Object audit (%s%s) \"%s\" mode %s: %.2fs. Total quarantined: %llu, Total errors: "

@@ -185,7 +185,8 @@ static int purge_one(void *arg, const struct quarantine_entry *e)
         return 0;
     }
     p->count++;
-    printf("%s %s (%.0f s old)\n", p->dry_run ? "would throw away" : "threw away", e->path, age_s);
+    printf("%s %s (%.1f days old)\n", p->dry_run ? "would throw away" : "threw away", e->path,
+           age_s / 86400);
     return 0;
 }
 

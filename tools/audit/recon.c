@@ -115,15 +115,19 @@ static int write_cache(const char *file, const json_t *cache)
     if (snprintf(name, sizeof(name), "%s.XXXXXX", file) >= (int)sizeof(name))
         return -ENAMETOOLONG;
     int fd = mkostemp(name, O_CLOEXEC);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!out)
+    if (fd < 0)
         return -errno;
-    int r = python_json_print(cache, true, out);
-    fputc('\n', out);
-    if (ferror(out) && r == 0)
-        r = -EIO;
-    if (fclose(out) != 0 && r == 0)
-        r = -errno;
+    FILE *out = fdopen(fd, "w");
+    int r = out ? python_json_print(cache, true, out) : -errno;
+    if (out) {
+        fputc('\n', out);
+        if (ferror(out) && r == 0)
+            r = -EIO;
+        if (fclose(out) != 0 && r == 0)
+            r = -errno;
+    } else {
+        close(fd);
+    }
     if (r == 0 && rename(name, file) < 0)
         r = -errno;
     if (r < 0)

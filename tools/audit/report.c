@@ -9,6 +9,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define PEOPLE_LINES_MAX 50 /* of a kind, on a terminal */
 
 static struct {
     pthread_mutex_t lock;
@@ -73,20 +77,33 @@ bool report_wants_objects(void)
 static const struct {
     const char *event;
     enum log_level level;
-    const char *log; /* how the line begins; NULL: no line */
+    const char *log;    /* how the line begins; NULL: no line */
+    const char *people; /* the same on a terminal; NULL: there may be millions */
 } kinds[] = {
-    [FOUND_QUARANTINED] = {"quarantined", LOG_LEVEL_ERROR, "ERROR Object"},
-    [FOUND_DAMAGED] = {"damaged", LOG_LEVEL_ERROR, "ERROR Object"},
-    [FOUND_ERROR] = {"error", LOG_LEVEL_ERROR, "ERROR Trying to audit"},
-    [FOUND_FOREIGN] = {"foreign", LOG_LEVEL_WARNING, "Unexpected"},
-    [FOUND_SWEPT] = {"swept", LOG_LEVEL_INFO, "Removed"},
-    [FOUND_SWEPT_EMPTY] = {"swept", LOG_LEVEL_DEBUG, "Removed"},
-    [FOUND_SWEEPABLE] = {"sweepable", LOG_LEVEL_INFO, "Would remove"},
-    [FOUND_ASYNC] = {"async_pending", LOG_LEVEL_WARNING, "Pending update"},
-    [FOUND_FUSE] = {"fuse", LOG_LEVEL_ERROR, "QUARANTINE FUSE BLOWN on"},
-    [FOUND_DEVICE] = {"device", LOG_LEVEL_WARNING, "Device"},
-    [FOUND_OBJECT] = {"object", LOG_LEVEL_DEBUG, NULL},
+    [FOUND_QUARANTINED] = {"quarantined", LOG_LEVEL_ERROR, "ERROR Object", "QUARANTINED"},
+    [FOUND_DAMAGED] = {"damaged", LOG_LEVEL_ERROR, "ERROR Object", "DAMAGED"},
+    [FOUND_ERROR] = {"error", LOG_LEVEL_ERROR, "ERROR Trying to audit", "ERROR"},
+    [FOUND_FOREIGN] = {"foreign", LOG_LEVEL_WARNING, "Unexpected", "unexpected"},
+    [FOUND_SWEPT] = {"swept", LOG_LEVEL_INFO, "Removed", "removed"},
+    [FOUND_SWEPT_EMPTY] = {"swept", LOG_LEVEL_DEBUG, "Removed", NULL},
+    [FOUND_SWEEPABLE] = {"sweepable", LOG_LEVEL_INFO, "Would remove", "would remove"},
+    [FOUND_ASYNC] = {"async_pending", LOG_LEVEL_WARNING, "Pending update", "pending update"},
+    [FOUND_FUSE] = {"fuse", LOG_LEVEL_ERROR, "QUARANTINE FUSE BLOWN on",
+                    "QUARANTINE FUSE BLOWN on"},
+    [FOUND_DEVICE] = {"device", LOG_LEVEL_WARNING, "Device", "DEVICE"},
+    [FOUND_OBJECT] = {"object", LOG_LEVEL_DEBUG, NULL, NULL},
 };
+
+/* Who looks at a terminal wants no times and levels; who asked for the log gets that. */
+static bool for_people(void)
+{
+    return report.bar && !report.verbose;
+}
+
+bool report_is_log_shown(void)
+{
+    return !(for_people() && log_is_stderr());
+}
 
 static void hide_bar(void)
 {
@@ -94,10 +111,33 @@ static void hide_bar(void)
         fputs("\r\033[K", stderr);
 }
 
+/* On one line, however narrow the terminal: what wraps could not be taken away again. */
 static void show_bar(void)
 {
+    struct winsize size;
+    int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
     if (report.bar_shown)
-        fprintf(stderr, "\r%s\033[K", report.bar_text);
+        fprintf(stderr, "\r%.*s\033[K", width - 1, report.bar_text);
+}
+
+static void tell_people(const char *text)
+{
+    pthread_mutex_lock(&report.lock);
+    hide_bar();
+    fprintf(stderr, "%s\n", text);
+    show_bar();
+    pthread_mutex_unlock(&report.lock);
+}
+
+/* A blown fuse may mean one for each object of a disk: what matters would scroll away. */
+static void tell_finding(enum finding kind, const char *line)
+{
+    static atomic_uint told[FOUND_OBJECT + 1];
+    unsigned before = atomic_fetch_add(&told[kind], 1);
+    if (before < PEOPLE_LINES_MAX || kind == FOUND_FUSE || kind == FOUND_DEVICE)
+        tell_people(line);
+    else if (before == PEOPLE_LINES_MAX)
+        tell_people("... more like this are counted only: -v or --json shows all");
 }
 
 static void log_text(enum log_level level, const char *text)
@@ -148,8 +188,12 @@ void report_found(enum finding kind, const char *device, const char *path, const
     va_start(args, format);
     vsnprintf(detail, sizeof(detail), format, args);
     va_end(args);
-    if (kinds[kind].log && log_wants(kinds[kind].level)) {
-        const char *what = path ? path : device;
+    const char *what = path ? path : device;
+    if (kinds[kind].people && for_people()) {
+        snprintf(line, sizeof(line), "%s %s: %s", kinds[kind].people, what, detail);
+        tell_finding(kind, line);
+    }
+    if (kinds[kind].log && log_wants(kinds[kind].level) && report_is_log_shown()) {
         bool verdict = kind == FOUND_QUARANTINED || kind == FOUND_DAMAGED;
         snprintf(line, sizeof(line), "%s %s%s%s", kinds[kind].log, what, verdict ? " " : ": ",
                  detail);
@@ -159,16 +203,18 @@ void report_found(enum finding kind, const char *device, const char *path, const
         write_event(kind, device, path, detail);
 }
 
-void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, int result)
+void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, double rested_s,
+                     int result)
 {
     if (!report.json)
         return;
     pthread_mutex_lock(&report.lock);
     printf("{\"event\": \"end\", \"time\": %.5f, \"pass\": \"%s\", \"elapsed_s\": %.3f, "
+           "\"rested_s\": %.6f, "
            "\"examined\": %llu, \"bytes\": %llu, \"quarantined\": %llu, \"damaged\": %llu, "
            "\"errors\": %llu, \"foreign\": %llu, \"tombstones\": %llu, \"expired\": %llu, "
            "\"empty\": %llu, \"async_pending\": %llu, \"async_stale\": %llu, \"result\": %d",
-           trusted_now_s(NULL), type, elapsed_s, (unsigned long long)t->examined,
+           trusted_now_s(NULL), type, elapsed_s, rested_s, (unsigned long long)t->examined,
            (unsigned long long)t->bytes, (unsigned long long)t->quarantined,
            (unsigned long long)t->would_quarantine, (unsigned long long)t->errors,
            (unsigned long long)t->foreign, (unsigned long long)t->tombstones,
@@ -190,7 +236,12 @@ void report_line(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    log_text(level, text);
+    if (level >= LOG_LEVEL_INFO && !report_is_log_shown())
+        return;
+    if (!report_is_log_shown())
+        tell_people(text);
+    else
+        log_text(level, text);
 }
 
 void report_bar(const char *text)

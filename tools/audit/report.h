@@ -2,7 +2,8 @@
 /* report.h -- all that the auditor says: log lines, JSON events, a table at the end.
  *
  * Every finding is one line in the log (server/node/log.h) and, with --json, one object on one
- * line of stdout. On a terminal the progress bar steps aside for it. Threads: any. */
+ * line of stdout. On a terminal it is said in few words, and the progress bar steps aside for
+ * it. Threads: any. */
 #ifndef OBJSRV_REPORT_H
 #define OBJSRV_REPORT_H
 
@@ -70,14 +71,18 @@ enum finding {
 void report_init(bool json, bool bar, bool verbose);
 bool report_wants_objects(void);
 
+/* false: this is a terminal without syslog, where findings and the bar are all there is. */
+bool report_is_log_shown(void);
+
 /* `path` may be NULL. The text is the log line (without path), and "detail" of the event. */
 void report_found(enum finding kind, const char *device, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void report_line(enum log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* With --json the last event of a pass, with all its counts. */
-void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, int result);
+/* With --json the last event of a pass, with all its counts. `rested_s`: pace.h, of all passes. */
+void report_pass_end(const char *type, const struct tally_sum *t, double elapsed_s, double rested_s,
+                     int result);
 
 /* The bar's text, or NULL to take it away. */
 void report_bar(const char *text);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* restore.c -- from quarantine back to its place, if a fresh check finds nothing wrong
  * (quarantined.h). */
+#include "tools/audit/body.h"
 #include "tools/audit/halt.h"
 #include "tools/audit/quarantine_entry.h"
 #include "tools/audit/quarantined.h"
-#include "tools/audit/verify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -126,25 +126,14 @@ static int on_damaged(void *arg, const struct object_place *p, const char *file,
     return 0;
 }
 
-static void check_body(struct restore *r, const struct object_state *s)
+static void check_body(struct restore *r, const struct object_state *s,
+                       const struct df_policy *policy)
 {
-    struct limiter unlimited;
-    struct pace no_pace;
-    struct verifier *v;
     struct verify_result found;
-    limiter_init(&unlimited, 0);
-    pace_init(&no_pace, 0);
-    int res = verifier_new(&no_pace, &unlimited, &v);
-    if (res == 0) {
-        res = verify_body(v, s->fd, s->info.size, &found);
-        verifier_free(v);
-    }
-    const struct slice *etag = metadata_get(s->info.metadata, "ETag");
-    if (res < 0)
-        snprintf(r->reason, sizeof(r->reason), "%s", strerror(-res));
-    else if (!etag || !slice_eq(*etag, slice_of(found.md5)))
-        snprintf(r->reason, sizeof(r->reason), "its MD5 is %s, not as in the metadata", found.md5);
-    limiter_release(&unlimited);
+    int res = body_judge_at_once(s, policy, &found, r->reason);
+    if (res < 0 && res != -EBADMSG)
+        snprintf(r->reason, sizeof(r->reason), "%s",
+                 res == -EINVAL ? "metadata without ETag" : strerror(-res));
 }
 
 /* r->reason is empty if it is good. */
@@ -172,7 +161,7 @@ static void check(struct restore *r, const struct quarantine_entry *e,
                  res == -EINVAL ? "metadata without name" : strerror(-res));
     } else {
         if (state.info.state == DF_LIVE)
-            check_body(r, &state);
+            check_body(r, &state, target->policy);
         else if (state.info.state == DF_ABSENT && r->reason[0] == '\0')
             snprintf(r->reason, sizeof(r->reason), "there is no object in it");
         object_state_release(&state);

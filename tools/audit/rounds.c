@@ -101,7 +101,11 @@ static void claim(struct round *r, struct device_list *l)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct device *d = &l->devices[i];
-        int res = device_claim(d, r->run->settings);
+        int res = device_claim(d, r->run->settings, r->run->dry_run);
+        d->untouched = res == 0              ? NULL
+                       : res == -ENODEV      ? "not mounted"
+                       : res == -EWOULDBLOCK ? "another auditor is at work there"
+                                             : strerror(-res);
         if (res == 0) {
             r->devices[r->count++] = d;
         } else if (res == -ENODEV) {

@@ -184,11 +184,14 @@ char *partition_list_text(const struct partition_list *l, size_t *ret_len)
     return NULL;
 }
 
+/* Not if its time is to come: the clock was set back, and it would be a long wait. */
 static bool written_just_now(int objects_dir, const char *name)
 {
     struct stat st;
-    return fstatat(objects_dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           st.st_mtim.tv_sec + STATUS_MIN_AGE_S > time(NULL);
+    if (fstatat(objects_dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    double age_s = difftime(time(NULL), st.st_mtim.tv_sec);
+    return age_s > -1 && age_s < STATUS_MIN_AGE_S;
 }
 
 static int write_at(int dir, const char *name, const char *text, size_t len)

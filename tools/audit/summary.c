@@ -2,12 +2,14 @@
 /* summary.c -- see summary.h. */
 #include "tools/audit/summary.h"
 #include "tools/audit/halt.h"
+#include "tools/audit/rounds.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define WATCHED_MAX 256
 #define BAR_EVERY_S 0.5
-#define BAR_CELLS   24
+#define BAR_CELLS   12
 
 struct summary {
     pthread_mutex_t lock;
@@ -22,12 +24,19 @@ struct summary {
         unsigned passes;
         double elapsed_s;
     } types[3];
+    struct device_findings *devices; /* in no order */
+    unsigned device_count;
     bool failed, fuse_blown;
+};
+
+struct device_findings {
+    const struct device *device;
+    struct tally_sum sum;
 };
 
 /* ---- the bar ---- */
 
-/* Four figures and a unit. */
+/* Up to four figures, and a unit: "42", "1033", "16.4 MB", "2.1 k/s". */
 static void human(double n, const char *unit, char text[32])
 {
     static const char prefixes[] = " kMGTPE";
@@ -36,26 +45,62 @@ static void human(double n, const char *unit, char text[32])
         n /= 1000;
         i++;
     }
-    snprintf(text, 32, n < 10 && i == 0 ? "%.1f%.*s%s" : "%.0f%.*s%s", n, i ? 1 : 0, prefixes + i,
-             unit);
+    bool fraction = n < 100 && (i > 0 || strchr(unit, '/')) && n > 0;
+    snprintf(text, 32, "%.*f%s%.*s%s", fraction, n, unit[0] == 'B' || i ? " " : "", i ? 1 : 0,
+             prefixes + i, unit);
+}
+
+static void time_left(double s, char text[32])
+{
+    unsigned long rest = (unsigned long)(s + 0.5);
+    if (rest < 60)
+        snprintf(text, 32, "%lu s", rest);
+    else if (rest < 86400)
+        snprintf(text, 32, "%lu:%02lu:%02lu", rest / 3600, rest / 60 % 60, rest % 60);
+    else
+        snprintf(text, 32, "%.1f days", s / 86400);
+}
+
+/* Of each device where something was found; of the only device without its name. */
+static void add_findings(const struct pass *const *passes, unsigned count, char *text, size_t room)
+{
+    size_t at = strlen(text);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < passes[i]->device_count && at < room; j++) {
+            struct tally_sum t = {0};
+            tally_add(&t, &passes[i]->tallies[j]);
+            uint64_t bad = t.quarantined + t.would_quarantine,
+                     swept = t.swept_all + t.would_sweep_all;
+            if (bad + t.errors + t.foreign + swept == 0)
+                continue;
+            at += (size_t)snprintf(text + at, room - at, " | %s:", passes[i]->devices[j]->name);
+            const struct {
+                uint64_t n;
+                const char *what;
+            } parts[] = {
+                {bad, "bad"}, {t.errors, "errors"}, {t.foreign, "foreign"}, {swept, "swept"}};
+            for (int k = 0; k < 4 && at < room; k++)
+                if (parts[k].n)
+                    at += (size_t)snprintf(text + at, room - at, " %llu %s",
+                                           (unsigned long long)parts[k].n, parts[k].what);
+        }
 }
 
 static void draw(struct summary *s)
 {
     struct tally_sum sum = {0};
-    char bar[BAR_CELLS + 1], text[480], objects[32], rate[32], bytes[32], speed[32];
+    char bar[BAR_CELLS + 1], text[480], findings[400] = "", left[40] = "";
+    char objects[32], rate[32], bytes[32], speed[32];
     pthread_mutex_lock(&s->lock);
     unsigned watched = s->watched_count;
     for (unsigned i = 0; i < watched; i++) {
         struct tally_sum one = pass_sum(s->watched[i]);
         sum.examined += one.examined;
         sum.bytes += one.bytes;
-        sum.quarantined += one.quarantined + one.would_quarantine;
-        sum.errors += one.errors;
-        sum.swept_all += one.swept_all + one.would_sweep_all;
         sum.partitions += one.partitions;
         sum.partitions_done += one.partitions_done;
     }
+    add_findings(s->watched, watched, findings, sizeof(findings));
     pthread_mutex_unlock(&s->lock);
     double elapsed_s = halt_monotonic_s() - s->begin_s;
     double share = sum.partitions ? (double)sum.partitions_done / sum.partitions : 0;
@@ -66,13 +111,13 @@ static void draw(struct summary *s)
     human((double)sum.examined / elapsed_s, "/s", rate);
     human((double)sum.bytes, "B", bytes);
     human((double)sum.bytes / elapsed_s, "B/s", speed);
-    int n = snprintf(text, sizeof(text), "[%s] %3.0f %% %s objects %s, %s %s, %llu bad, %llu swept",
-                     bar, share * 100, objects, rate, bytes, speed,
-                     (unsigned long long)sum.quarantined + sum.errors,
-                     (unsigned long long)sum.swept_all);
-    if (share > 0.01 && share < 1)
-        snprintf(text + n, sizeof(text) - (size_t)n, ", %.0f s left",
-                 elapsed_s / share - elapsed_s);
+    if (share > 0.01 && share < 1) {
+        char time[32];
+        time_left(elapsed_s / share - elapsed_s, time);
+        snprintf(left, sizeof(left), ", %s left", time);
+    }
+    snprintf(text, sizeof(text), "[%s] %.0f %%%s, %s objects %s, %s %s%s", bar, share * 100, left,
+             objects, rate, bytes, speed, findings);
     report_bar(watched ? text : NULL);
 }
 
@@ -120,6 +165,7 @@ void summary_free(struct summary *s)
         return;
     stop_bar(s);
     pthread_mutex_destroy(&s->lock);
+    free(s->devices);
     free(s);
 }
 
@@ -133,6 +179,22 @@ void summary_watch(struct summary *s, const struct pass *p)
 
 /* ---- what was found ---- */
 
+/* Without memory a device is missing from the table, no more. */
+static void add_to_device(struct summary *s, const struct device *d, const struct tally *t)
+{
+    unsigned i = 0;
+    while (i < s->device_count && s->devices[i].device != d)
+        i++;
+    if (i == s->device_count) {
+        struct device_findings *grown = realloc(s->devices, (i + 1) * sizeof(*grown));
+        if (!grown)
+            return;
+        s->devices = grown;
+        grown[s->device_count++] = (struct device_findings){.device = d};
+    }
+    tally_add(&s->devices[i].sum, t);
+}
+
 void summary_take(struct summary *s, const struct pass *p)
 {
     pthread_mutex_lock(&s->lock);
@@ -141,6 +203,7 @@ void summary_take(struct summary *s, const struct pass *p)
             s->watched[i--] = s->watched[--s->watched_count];
     for (unsigned i = 0; i < p->device_count; i++) {
         tally_add(&s->types[p->type].sum, &p->tallies[i]);
+        add_to_device(s, p->devices[i], &p->tallies[i]);
         s->fuse_blown =
             s->fuse_blown || p->devices[i]->fuse[0].blown || p->devices[i]->fuse[1].blown;
     }
@@ -176,18 +239,16 @@ bool summary_fuse_blown(const struct summary *s)
 
 /* ---- the end ---- */
 
-static void print_type(const struct summary *s, enum audit_type type, FILE *out)
+static void print_row(const char *what, const struct tally_sum *t, double elapsed_s, FILE *out)
 {
-    const struct tally_sum *t = &s->types[type].sum;
-    double elapsed_s = s->types[type].elapsed_s;
     char objects[32], rate[32], bytes[32], speed[32];
     elapsed_s = elapsed_s > 0 ? elapsed_s : 1e-6;
     human((double)t->examined, "", objects);
     human((double)t->examined / elapsed_s, "/s", rate);
     human((double)t->bytes, "B", bytes);
     human((double)t->bytes / elapsed_s, "B/s", speed);
-    fprintf(out, "%-6s %9s %9s %9s %9s %8llu %8llu %8llu %8llu %8.1f s\n", audit_type_name(type),
-            objects, rate, bytes, speed, (unsigned long long)t->quarantined + t->would_quarantine,
+    fprintf(out, "%-16s %9s %9s %9s %10s %8llu %7llu %8llu %7llu %8.1f s\n", what, objects, rate,
+            bytes, speed, (unsigned long long)t->quarantined + t->would_quarantine,
             (unsigned long long)t->errors, (unsigned long long)t->foreign,
             (unsigned long long)t->swept_all + t->would_sweep_all, elapsed_s);
 }
@@ -227,6 +288,11 @@ void summary_print_coverage(struct device_list *devices, FILE *out)
         struct device *d = &devices->devices[i];
         struct coverage_sum sum;
         coverage_within(&d->coverage, trusted_now_s(NULL), 1, &sum);
+        if (d->untouched || sum.partitions == 0) {
+            fprintf(out, "%-16s %s\n", d->name,
+                    d->untouched ? d->untouched : "nothing to verify yet");
+            continue;
+        }
         fprintf(out, "%-16s %10llu", d->name, (unsigned long long)sum.partitions);
         for (size_t j = 0; j < 4; j++) {
             coverage_within(&d->coverage, trusted_now_s(NULL), coverage_days[j], &sum);
@@ -239,16 +305,50 @@ void summary_print_coverage(struct device_list *devices, FILE *out)
     }
 }
 
-static void print_table(const struct summary *s, struct device_list *devices, FILE *out)
+static double rested_s(const struct device_list *devices)
 {
-    fprintf(out, "%-6s %9s %9s %9s %9s %8s %8s %8s %8s %10s\n", "pass", "objects", "", "bytes", "",
-            "damaged", "errors", "foreign", "swept", "time");
-    for (int i = 0; i < 3; i++)
-        if (s->types[i].passes)
-            print_type(s, (enum audit_type)i, out);
+    double s = 0;
+    for (unsigned i = 0; i < devices->count; i++)
+        s += (double)atomic_load(&devices->devices[i].pace.rested_us) / 1e6;
+    return s;
+}
+
+static const char *result_in_words(int result)
+{
+    switch (result) {
+    case ROUNDS_CLEAN:
+        return "clean";
+    case ROUNDS_FOUND:
+        return "something was found, and handled or reported";
+    case ROUNDS_FUSE:
+        return "QUARANTINE FUSE BLOWN: damage is only reported until the cause is gone, and then "
+               "until "
+               "--reset-fuse or a good pass";
+    default:
+        return "not finished, or something could not be examined";
+    }
+}
+
+static void print_table(const struct summary *s, struct device_list *devices, int result, FILE *out)
+{
+    double elapsed_s = 0, gave_way_s = rested_s(devices);
+    fprintf(out, "%-16s %9s %9s %9s %10s %8s %7s %8s %7s %10s\n", "pass", "objects", "", "bytes",
+            "", "damaged", "errors", "foreign", "swept", "time");
+    for (int i = 0; i < 3; i++) {
+        if (!s->types[i].passes)
+            continue;
+        elapsed_s = elapsed_s > s->types[i].elapsed_s ? elapsed_s : s->types[i].elapsed_s;
+        print_row(audit_type_name((enum audit_type)i), &s->types[i].sum, s->types[i].elapsed_s,
+                  out);
+    }
+    for (unsigned i = 0; i < s->device_count && devices->count > 1; i++)
+        print_row(s->devices[i].device->name, &s->devices[i].sum, elapsed_s, out);
     print_classes(s, out);
+    if (gave_way_s >= 0.1)
+        fprintf(out, "  gave way to clients for %.1f s\n", gave_way_s);
     fputc('\n', out);
     summary_print_coverage(devices, out);
+    fprintf(out, "\n%s (exit status %d)\n", result_in_words(result), result);
     fflush(out);
 }
 
@@ -258,8 +358,9 @@ void summary_end(struct summary *s, bool table, struct device_list *devices, int
     for (int i = 0; i < 3; i++) {
         const struct tally_sum *t = &s->types[i].sum;
         if (s->types[i].passes)
-            report_pass_end(audit_type_name((enum audit_type)i), t, s->types[i].elapsed_s, result);
+            report_pass_end(audit_type_name((enum audit_type)i), t, s->types[i].elapsed_s,
+                            rested_s(devices), result);
     }
     if (table)
-        print_table(s, devices, stdout);
+        print_table(s, devices, result, stdout);
 }

@@ -37,6 +37,7 @@ struct verifier {
     struct block blocks[BLOCKS];
     /* Of the body being read: */
     int fd;
+    struct fragment_check *fragments;
     uint64_t next_off;
     unsigned asked, hashed; /* blocks, counted from 0 */
     unsigned in_flight;
@@ -86,6 +87,11 @@ static void pace_block(struct verifier *v, const struct block *b)
 
 /* ---- small bodies ---- */
 
+static int check_fragments(struct verifier *v, const struct block *b)
+{
+    return v->fragments ? fragment_check_add(v->fragments, b->bytes, (size_t)b->res) : 0;
+}
+
 static int verify_small(struct verifier *v, int fd, uint64_t size, struct verify_result *ret)
 {
     struct block *b = &v->blocks[0];
@@ -102,7 +108,8 @@ static int verify_small(struct verifier *v, int fd, uint64_t size, struct verify
     pace_block(v, b);
     ret->bytes = (uint64_t)b->res;
     limiter_wait(v->limiter, (double)b->res);
-    return checksum_of(b->bytes, (size_t)b->res, ret->md5);
+    r = check_fragments(v, b);
+    return r < 0 ? r : checksum_of(b->bytes, (size_t)b->res, ret->md5);
 }
 
 /* ---- large ones ---- */
@@ -198,6 +205,9 @@ static int hash_next(struct verifier *v, struct checksum *sum, uint64_t *bytes)
     if (b->resident != RESIDENCY_ALL)
         residency_restore(v->fd, (off_t)b->off, BLOCK_BYTES, b->resident);
     v->hashed++;
+    int r = check_fragments(v, b);
+    if (r < 0)
+        return r;
     pace_block(v, b);
     limiter_wait(v->limiter, n);
     return halted() ? -ECANCELED : (unsigned)n == BLOCK_BYTES;
@@ -246,7 +256,10 @@ static int verify_large(struct verifier *v, int fd, uint64_t size, struct verify
     return r;
 }
 
-int verify_body(struct verifier *v, int fd, uint64_t size, struct verify_result *ret)
+int verify_body(struct verifier *v, int fd, uint64_t size, struct fragment_check *fragments,
+                struct verify_result *ret)
 {
-    return size <= BLOCK_BYTES ? verify_small(v, fd, size, ret) : verify_large(v, fd, size, ret);
+    v->fragments = fragments;
+    int r = size <= BLOCK_BYTES ? verify_small(v, fd, size, ret) : verify_large(v, fd, size, ret);
+    return r == 0 && fragments ? fragment_check_end(fragments) : r;
 }

@@ -9,6 +9,7 @@
 #define OBJSRV_VERIFY_H
 
 #include "diskfile/engine/checksum.h"
+#include "diskfile/engine/fragment_check.h"
 #include "tools/audit/limiter.h"
 #include "tools/audit/pace.h"
 
@@ -26,8 +27,10 @@ int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct verifi
 void verifier_free(struct verifier *v);
 
 /* All bytes there are, whatever their number; `size` is what to expect. -ECANCELED at a stop,
- * -EIO and others as the disk says. `fd` is changed in its read-ahead only. */
-int verify_body(struct verifier *v, int fd, uint64_t size, struct verify_result *ret);
+ * -EIO and others as the disk says. `fd` is changed in its read-ahead only. `fragments`, zeroed,
+ * for a fragment archive: -EBADMSG and its offset when it is not made of fragments; else NULL. */
+int verify_body(struct verifier *v, int fd, uint64_t size, struct fragment_check *fragments,
+                struct verify_result *ret);
 
 bool verifier_has_ring(const struct verifier *v);
 

@@ -55,6 +55,11 @@ static int set_place(struct worker *w, const char *partition, const char *suffix
                               slice_of(partition), slice_of(suffix), slice_of(name), &w->place);
 }
 
+static bool ends(const struct worker *w)
+{
+    return halted() || atomic_load_explicit(&w->device->vanished, memory_order_relaxed);
+}
+
 /* ---- a suffix directory ---- */
 
 /* true: there is something left of it. */
@@ -76,9 +81,11 @@ static bool walk_entry(struct worker *w, const char *partition, const char *suff
         unreadable(w, path, r);
         return true;
     }
-    if (strcmp(e->name + 29, suffix) != 0) {
+    w->misplaced = strcmp(e->name + 29, suffix) != 0;
+    if (w->misplaced) {
         tally_one(&w->tally->foreign);
-        report_found(FOUND_FOREIGN, w->device->name, w->place.dir, "its suffix is %s; left alone",
+        report_found(FOUND_FOREIGN, w->device->name, w->place.dir,
+                     "no server looks for it here, its suffix is %s; examined, but not swept",
                      e->name + 29);
     }
     examine(w);
@@ -103,7 +110,7 @@ static void walk_suffix(struct worker *w, const char *partition, const char *suf
         return;
     }
     bool stated = fstat(dir->fd, &before) == 0;
-    while ((r = listing_next(dir, &e)) > 0 && !halted())
+    while ((r = listing_next(dir, &e)) > 0 && !ends(w))
         left = walk_entry(w, partition, suffix, &e) || left;
     listing_close(dir);
     if (r < 0 && r != -ENOENT) /* removed by somebody else while it was being read */
@@ -126,7 +133,10 @@ static void walk_partition_entry(struct worker *w, const char *partition,
 {
     char path[PATH_BYTES];
     if (e->kind == ENTRY_DIRECTORY && is_hex(e->name, 3)) {
-        walk_suffix(w, partition, e->name, ret_left);
+        if (device_has_vanished(w->device))
+            *ret_left = true;
+        else
+            walk_suffix(w, partition, e->name, ret_left);
         return;
     }
     if (e->kind == ENTRY_FILE && is_kept_file(e->name))
@@ -150,7 +160,7 @@ static void walk_open_partition(struct worker *w, const char *partition, const c
     struct stat before;
     bool left = false, stated = fstat(dir->fd, &before) == 0;
     int r;
-    while ((r = listing_next(dir, &e)) > 0 && !halted())
+    while ((r = listing_next(dir, &e)) > 0 && !ends(w))
         walk_partition_entry(w, partition, &e, &left);
     listing_close(dir);
     if (r < 0 && r != -ENOENT)
