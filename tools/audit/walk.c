@@ -55,6 +55,12 @@ static int set_place(struct worker *w, const char *partition, const char *suffix
                               slice_of(partition), slice_of(suffix), slice_of(name), &w->place);
 }
 
+/* false: it stays whatever is in it; a ZBF pass removes no directory. */
+static bool state_before(const struct worker *w, const struct listing *dir, struct stat *ret)
+{
+    return w->pass->type != AUDIT_ZBF && fstat(dir->fd, ret) == 0;
+}
+
 /* ---- a suffix directory ---- */
 
 /* true: there is something left of it. */
@@ -102,7 +108,7 @@ static void walk_suffix(struct worker *w, const char *partition, const char *suf
             unreadable(w, path, r);
         return;
     }
-    bool stated = fstat(dir->fd, &before) == 0;
+    bool stated = state_before(w, dir, &before);
     while ((r = listing_next(dir, &e)) > 0 && !halted())
         left = walk_entry(w, partition, suffix, &e) || left;
     listing_close(dir);
@@ -148,7 +154,7 @@ static void walk_open_partition(struct worker *w, const char *partition, const c
     struct listing *dir = &w->levels[0];
     struct listing_entry e;
     struct stat before;
-    bool left = false, stated = fstat(dir->fd, &before) == 0;
+    bool left = false, stated = state_before(w, dir, &before);
     int r;
     while ((r = listing_next(dir, &e)) > 0 && !halted())
         walk_partition_entry(w, partition, &e, &left);
