@@ -149,8 +149,8 @@ static void make_object(uint64_t i, char *piece)
 
 static void *work(void *arg)
 {
-    char *piece = malloc(PIECE_BYTES);
-    must(piece, "malloc", __LINE__);
+    char *piece = calloc(1, PIECE_BYTES);
+    must(piece, "calloc", __LINE__);
     for (uint64_t i = *(unsigned *)arg; i < set.count; i += set.threads)
         make_object(set.first + i, piece);
     free(piece);
