@@ -33,6 +33,12 @@ void md5_combiner_release(struct md5_combiner *c)
     pthread_mutex_destroy(&c->lock);
 }
 
+static void enlist(struct md5_combiner *c, struct combiner_job *j)
+{
+    *c->last = j;
+    c->last = &j->next;
+}
+
 /* Takes those that are done out of the list and wakes their owners. */
 static void dismiss_done(struct md5_combiner *c)
 {
@@ -81,9 +87,7 @@ void md5_combiner_add(struct md5_combiner *c, struct md5_stream *s, const void *
         return;
     pthread_cond_init(&own.woken, NULL);
     pthread_mutex_lock(&c->lock);
-    /* Out of the list again before this returns. cppcheck-suppress autoVariables */
-    *c->last = &own;
-    c->last = &own.next;
+    enlist(c, &own); /* and dismissed when its blocks are done, before this returns */
     while (own.blocks > 0) {
         if (c->led) {
             pthread_cond_wait(&own.woken, &c->lock);
