@@ -31,13 +31,13 @@ def build(build_dir, targets):
     subprocess.run(['ninja', '-C', build_dir, *targets], check=True, stdout=subprocess.DEVNULL)
 
 
-def mount_image(kind, scratch, size=IMAGE_BYTES):
+def mount_image(kind, scratch, *options):
     """In this run's own mount namespace: gone with it. The directory to use."""
     image, mounted = os.path.join(scratch, 'image'), os.path.join(scratch, 'mounted')
     with open(image, 'wb') as f:
-        f.truncate(size)
+        f.truncate(IMAGE_BYTES)
     os.mkdir(mounted)
-    subprocess.run([f'mkfs.{kind}', '-q', image], check=True)
+    subprocess.run([f'mkfs.{kind}', '-q', *options, image], check=True)
     subprocess.run(['mount', '-o', 'loop', image, mounted], check=True)
     return mounted
 

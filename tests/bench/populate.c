@@ -2,7 +2,8 @@
 /* populate.c -- fills a device for tools/bench-audit: objects as a server leaves them, or only
  * the empty directories of uploads that never came to an end.
  *
- * No HTTP, no server, nothing is synced: a million files in the time of ten thousand PUTs.
+ * No HTTP, no server, nothing is synced, and one directory after the other: a million files in
+ * the time of ten thousand PUTs.
  * Names, places, metadata and checksums are the ones of diskfile/format, so both auditors find
  * every object good. Object i is /a/c/<i>; bodies differ from object to object.
  *
@@ -37,6 +38,7 @@ static struct settings {
 
 static struct hash_key key;
 static int objects_fd;
+static uint64_t *order; /* of the objects: where they lie, and which they are (place_of()) */
 static atomic_ullong partitions_made, suffixes_made;
 
 static void must(bool good, const char *call, int line)
@@ -127,13 +129,18 @@ static void write_metadata(int fd, const char *name, const char *etag)
     metadata_release(&m);
 }
 
+static void hash_of(uint64_t i, char name[40], struct object_hash *ret)
+{
+    int len = snprintf(name, 40, "/a/c/%llu", (unsigned long long)i);
+    struct slice number = {name + 5, (size_t)len - 5};
+    hash_path(&key, slice_of("a"), slice_of("c"), number, ret);
+}
+
 static void make_object(uint64_t i, char *piece)
 {
-    char number[24], name[40], path[128], file[160], etag[CHECKSUM_HEX_LEN + 1];
+    char name[40], path[128], file[160], etag[CHECKSUM_HEX_LEN + 1];
     struct object_hash hash;
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)i);
-    snprintf(name, sizeof(name), "/a/c/%s", number);
-    hash_path(&key, slice_of("a"), slice_of("c"), slice_of(number), &hash);
+    hash_of(i, name, &hash);
     make_place(&hash, path);
     if (set.empty)
         return;
@@ -147,12 +154,39 @@ static void make_object(uint64_t i, char *piece)
 
 /* ---- all of them ---- */
 
+/* Partition, suffix, and in the lower half the object's number. */
+static uint64_t place_of(uint64_t i)
+{
+    char name[40];
+    struct object_hash hash;
+    hash_of(set.first + i, name, &hash);
+    unsigned suffix = (unsigned)strtoul(hash_suffix(&hash), NULL, 16);
+    return (uint64_t)hash_partition(&hash, set.part_power) << 44 | (uint64_t)suffix << 32 | i;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void make_order(void)
+{
+    order = calloc(set.count + 1, sizeof(*order));
+    must(order, "calloc", __LINE__);
+    for (uint64_t i = 0; i < set.count; i++)
+        order[i] = place_of(i);
+    qsort(order, set.count, sizeof(*order), by_place);
+}
+
 static void *work(void *arg)
 {
     char *piece = calloc(1, PIECE_BYTES);
     must(piece, "calloc", __LINE__);
-    for (uint64_t i = *(unsigned *)arg; i < set.count; i += set.threads)
-        make_object(set.first + i, piece);
+    unsigned self = *(unsigned *)arg;
+    uint64_t end = set.count * (self + 1) / set.threads;
+    for (uint64_t i = set.count * self / set.threads; i < end; i++)
+        make_object(set.first + (uint32_t)order[i], piece);
     free(piece);
     return NULL;
 }
@@ -220,7 +254,7 @@ static void parse(int argc, char **argv)
         }
     }
     if (!set.dir || optind != argc || set.threads < 1 || set.threads > THREADS_MAX ||
-        set.part_power < 1 || set.part_power > 32)
+        set.part_power < 1 || set.part_power > 20 || set.count > UINT32_MAX)
         usage();
 }
 
@@ -233,7 +267,9 @@ int main(int argc, char **argv)
     snprintf(objects, sizeof(objects), "%s/objects", set.dir);
     must(mkdir(objects, 0755) == 0 || errno == EEXIST, objects, __LINE__);
     CHECK(objects_fd = open(objects, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    make_order();
     run_threads();
+    free(order);
     printf("{\"hashes\": %llu, \"suffixes\": %llu, \"partitions\": %llu}\n",
            (unsigned long long)set.count, (unsigned long long)atomic_load(&suffixes_made),
            (unsigned long long)atomic_load(&partitions_made));
