@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* md5_combiner.h -- the workers of a device compute their checksums together.
  *
- * A worker that has read a block of its file comes here with it. The first one computes; who
- * comes meanwhile waits, and at the next step all that wait are taken along, each in a lane of
- * its own (diskfile/format/md5_lanes.h). So one core at most is busy with checksums for a
+ * A worker that has read a block of its file comes here with it and waits until half of those
+ * that have a file in hand are here, for a millisecond at most. Then one computes for all, each
+ * in a lane of its own (diskfile/format/md5_lanes.h); who comes meanwhile is taken along at the
+ * next step. So one core at most is busy with checksums for a
  * device, with as many files at a time as there are workers, while the others read. It pays from
  * COMBINE_WORKERS_MIN on: fewer are faster on a core each.
  *
@@ -28,7 +29,9 @@ struct md5_combiner {
     bool enabled;
     bool led; /* somebody computes */
     struct combiner_job *first, **last;
-    unsigned widest; /* the most streams that were computed at once */
+    unsigned waiting; /* in the list */
+    unsigned begun;   /* bodies that have begun and not ended */
+    unsigned widest;  /* the most streams that were computed at once */
 };
 
 /* For so many workers; without lanes enough, or with fewer workers, each computes alone. */
