@@ -219,7 +219,7 @@ static void check_body(struct check *c, const struct object_state *s)
     struct verify_result found;
     limiter_init(&unlimited, 0);
     pace_init(&no_pace, 0);
-    if (verifier_new(&no_pace, &unlimited, NULL, &v) < 0)
+    if (verifier_new(&no_pace, &unlimited, &v) < 0)
         return;
     int r = verify_body(v, s->fd, s->info.size, &found);
     const struct slice *etag = metadata_get(s->info.metadata, "ETag");

@@ -107,10 +107,11 @@ static struct worker *worker_new(struct crew *c)
     w->tally = c->tally;
     w->policy = c->policy;
     w->objects_fd = c->objects_fd;
-    if (verifier_new(&c->device->pace, &c->pass->run->bytes, &c->combiner, &w->verifier) < 0) {
+    if (verifier_new(&c->device->pace, &c->pass->run->bytes, &w->verifier) < 0) {
         free(w);
         return NULL;
     }
+    verifier_combine(w->verifier, &c->combiner);
     return w;
 }
 

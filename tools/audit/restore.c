@@ -134,7 +134,7 @@ static void check_body(struct restore *r, const struct object_state *s)
     struct verify_result found;
     limiter_init(&unlimited, 0);
     pace_init(&no_pace, 0);
-    int res = verifier_new(&no_pace, &unlimited, NULL, &v);
+    int res = verifier_new(&no_pace, &unlimited, &v);
     if (res == 0) {
         res = verify_body(v, s->fd, s->info.size, &found);
         verifier_free(v);

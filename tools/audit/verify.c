@@ -43,17 +43,20 @@ struct verifier {
     unsigned in_flight;
 };
 
-int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct md5_combiner *combiner,
-                 struct verifier **ret)
+int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct verifier **ret)
 {
     struct verifier *v = calloc(1, sizeof(*v));
     if (!v)
         return -ENOMEM;
     v->pace = pace;
     v->limiter = bytes_limiter;
-    v->combiner = combiner;
     *ret = v;
     return 0;
+}
+
+void verifier_combine(struct verifier *v, struct md5_combiner *combiner)
+{
+    v->combiner = combiner;
 }
 
 void verifier_free(struct verifier *v)

@@ -23,10 +23,12 @@ struct verify_result {
     char md5[CHECKSUM_HEX_LEN + 1];
 };
 
-/* All three are lent for the verifier's life. `combiner`: of those who work together, or NULL. */
-int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct md5_combiner *combiner,
-                 struct verifier **ret);
+/* `pace` and `bytes_limiter` are lent for the verifier's life. */
+int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct verifier **ret);
 void verifier_free(struct verifier *v);
+
+/* From now on it works together with others; lent too. */
+void verifier_combine(struct verifier *v, struct md5_combiner *combiner);
 
 /* All bytes there are, whatever their number; `size` is what to expect. -ECANCELED at a stop,
  * -EIO and others as the disk says. `fd` is changed in its read-ahead only. */
