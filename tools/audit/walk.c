@@ -40,6 +40,12 @@ static void unreadable(struct worker *w, const char *path, int error)
     report_found(FOUND_ERROR, w->device->name, path, "cannot be listed: %s", strerror(-error));
 }
 
+/* false: it stays whatever is in it; a ZBF pass removes no directory. */
+static bool state_before(const struct worker *w, const struct listing *dir, struct stat *ret)
+{
+    return w->pass->type != AUDIT_ZBF && fstat(dir->fd, ret) == 0;
+}
+
 static void path_of(const struct worker *w, char path[PATH_BYTES], const char *partition,
                     const char *suffix, const char *name)
 {
@@ -53,12 +59,6 @@ static int set_place(struct worker *w, const char *partition, const char *suffix
 {
     return place_of_directory(&w->pass->run->settings->store, &w->device->sd, w->policy,
                               slice_of(partition), slice_of(suffix), slice_of(name), &w->place);
-}
-
-/* false: it stays whatever is in it; a ZBF pass removes no directory. */
-static bool state_before(const struct worker *w, const struct listing *dir, struct stat *ret)
-{
-    return w->pass->type != AUDIT_ZBF && fstat(dir->fd, ret) == 0;
 }
 
 /* ---- a suffix directory ---- */
