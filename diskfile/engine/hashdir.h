@@ -82,9 +82,11 @@ struct load_spec {
     bool keep_fd;                     /* leave state->fd open */
     const struct fragment_wish *wish; /* erasure coding, or NULL */
     /* What only an auditor wants: */
-    bool by_directory; /* the place has no object's name: that of the metadata must hash to the
-                        * directory's (a missing one: -EINVAL) */
-    bool add_checksum; /* to metadata from before there were checksums */
+    bool by_directory;    /* the place has no object's name: that of the metadata must hash to the
+                           * directory's (a missing one: -EINVAL) */
+    bool add_checksum;    /* to metadata from before there were checksums */
+    const int *suffix_fd; /* the suffix directory, open: the hash directory is looked up in it,
+                           * so that the kernel need not walk the whole path; or NULL */
     /* Instead of hashdir_quarantine(), with its results; 0 need not mean "moved". `file` and
      * `fd` as there. */
     int (*damaged)(void *arg, const struct object_place *p, const char *file, int fd,
@@ -156,8 +158,9 @@ int hashdir_quarantine_suffix(const struct object_place *p, const char *reason);
 
 /* ---- metadata on a file (section 7) ---- */
 
-/* -EBADMSG: none, or corrupt (quarantine), with the reason in words. -ENOTSUP, -EIO. */
-int xattr_read_metadata(int fd, struct metadata *ret, char reason[REASON_MAX]);
+/* -EBADMSG: none, or corrupt (quarantine), with the reason in words. -ENOTSUP, -EIO.
+ * *ret_checked: it has a checksum, which was right; may be NULL. */
+int xattr_read_metadata(int fd, struct metadata *ret, bool *ret_checked, char reason[REASON_MAX]);
 
 /* Gives a file from before there were checksums its own. 0 also when it has one. */
 int xattr_add_checksum(int fd);

@@ -78,10 +78,17 @@ static int list(int dirfd, const struct file_policy *policy, struct selection *s
     }
 }
 
-static int select_for(const struct object_place *p, const struct fragment_wish *wish,
+static int open_hashdir(const struct object_place *p, const int *suffix_fd)
+{
+    return suffix_fd ? openat(*suffix_fd, p->dir + p->suffix_len + 1, /* behind the slash */
+                              O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                     : open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int select_for(const struct object_place *p, const struct load_spec *spec,
                       struct selection *ret_selection, int *ret_dirfd)
 {
-    int dirfd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dirfd = open_hashdir(p, spec->suffix_fd);
     if (dirfd < 0)
         return -errno;
     struct file_policy policy = file_policy_of(p->policy);
@@ -93,7 +100,7 @@ static int select_for(const struct object_place *p, const struct fragment_wish *
         close(dirfd);
         return r;
     }
-    select_files(&s, &policy, wish);
+    select_files(&s, &policy, spec->wish);
     *ret_selection = s;
     if (ret_dirfd)
         *ret_dirfd = dirfd;
@@ -104,7 +111,8 @@ static int select_for(const struct object_place *p, const struct fragment_wish *
 
 int hashdir_select(const struct object_place *p, struct selection *ret_selection, int *ret_dirfd)
 {
-    return select_for(p, NULL, ret_selection, ret_dirfd);
+    static const struct load_spec plain = {0};
+    return select_for(p, &plain, ret_selection, ret_dirfd);
 }
 
 /* ---- damage ---- */
@@ -185,8 +193,9 @@ static int read_file(struct loading *l, int chosen, struct metadata *ret, int *r
             return damaged(l, name, -1, "Failed to open %s: %s", name, strerror(-error));
         return error;
     }
-    int r = xattr_read_metadata(fd, ret, reason);
-    if (r == 0 && l->spec->add_checksum)
+    bool checked = false;
+    int r = xattr_read_metadata(fd, ret, &checked, reason);
+    if (r == 0 && !checked && l->spec->add_checksum)
         (void)xattr_add_checksum(fd); /* a read-only disk can be audited too */
     if (r == 0) {
         *ret_fd = fd;
@@ -435,7 +444,7 @@ static int load_data(struct loading *l)
 
 static int load_once(struct loading *l)
 {
-    int r = select_for(l->place, l->spec->wish, &l->chosen, &l->dirfd);
+    int r = select_for(l->place, l->spec, &l->chosen, &l->dirfd);
     if (r == -ENOENT)
         return 0;
     if (r == -ENOTDIR || cannot_be_listed(r))

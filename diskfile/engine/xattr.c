@@ -102,7 +102,7 @@ __attribute__((format(printf, 3, 4))) static int fail(int error, char reason[REA
 
 /* Whole as soon as the first chunk has the checksum: asking for a second one would be a
  * system call per file for an answer we have. */
-static int read_pickle(int fd, struct pickle *p, char reason[REASON_MAX])
+static int read_pickle(int fd, struct pickle *p, bool *ret_checked, char reason[REASON_MAX])
 {
     char expected[CHECKSUM_HEX_LEN + 2] = "", found[CHECKSUM_HEX_LEN + 1];
     int r = read_chunk(fd, 0, p);
@@ -112,7 +112,8 @@ static int read_pickle(int fd, struct pickle *p, char reason[REASON_MAX])
         r = read_checksum(fd, expected);
     if (r < 0)
         return r;
-    if (expected[0] == '\0')
+    *ret_checked = expected[0] != '\0';
+    if (!*ret_checked)
         return read_rest(fd, p);
     r = checksum_of(bytes_of(p), p->len, found);
     if (r < 0 || strcmp(found, expected) == 0)
@@ -148,18 +149,21 @@ int xattr_add_checksum(int fd)
     return r;
 }
 
-int xattr_read_metadata(int fd, struct metadata *ret, char reason[REASON_MAX])
+int xattr_read_metadata(int fd, struct metadata *ret, bool *ret_checked, char reason[REASON_MAX])
 {
+    bool checked = false;
     struct pickle p;
     p.grown = NULL;
     p.len = 0;
     p.room = sizeof(p.first);
     reason[0] = '\0';
-    int r = read_pickle(fd, &p, reason);
+    int r = read_pickle(fd, &p, &checked, reason);
     if (r == 0)
         r = metadata_decode((struct slice){bytes_of(&p), p.len}, ret);
     free(p.grown);
     if (r == -EBADMSG && reason[0] == '\0')
         return fail(r, reason, "Exception reading metadata: not a pickle of metadata");
+    if (r == 0 && ret_checked)
+        *ret_checked = checked;
     return r;
 }

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the benchmark's instruments tell the truth? Usage: test_instruments.py LOAD FLOOR LOGSINK BARE
+"""Do the benchmark's instruments tell the truth?
+
+Usage: test_instruments.py LOAD FLOOR LOGSINK BARE POPULATE
 
 load is pointed at a small server in this process that remembers every request; floor's tree is
-read back from disk. Nothing here judges speed.
+read back from disk, and so is populate's. Nothing here judges speed.
 """
 import hashlib
 import http.server
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import threading
 import time
 import unittest
 
-LOAD, FLOOR, LOGSINK, BARE = '', '', '', ''
+LOAD, FLOOR, LOGSINK, BARE, POPULATE = '', '', '', '', ''
 
 
 class Memory(http.server.ThreadingHTTPServer):
@@ -270,6 +273,56 @@ class Bare(unittest.TestCase):
                               status=1)['errors'], 5)
 
 
+class Populate(unittest.TestCase):
+    def populate(self, root, count, *options):
+        done = subprocess.run([POPULATE, '--dir', root, '--count', str(count), '--part-power', '3',
+                               *options], stdout=subprocess.PIPE, check=True, timeout=300)
+        return json.loads(done.stdout)
+
+    @staticmethod
+    def place(i):
+        name = hashlib.md5(b'changeme/a/c/%dchangeme' % i).hexdigest()
+        return f'objects/{int(name[0], 16) >> 1}/{name[-3:]}/{name}'
+
+    @staticmethod
+    def directories(root):
+        return {os.path.relpath(path, root) for path, _, _ in os.walk(root)}
+
+    def check_object(self, root, i, size):
+        path = os.path.join(root, self.place(i), '1700000000.00000.data')
+        with open(path, 'rb') as f:
+            body = f.read()
+        raw = os.getxattr(path, 'user.swift.metadata')
+        self.assertEqual(os.getxattr(path, 'user.swift.metadata_checksum').decode(),
+                         hashlib.md5(raw).hexdigest())
+        etag = hashlib.md5(body).hexdigest()
+        self.assertEqual({k.decode(): v.decode() for k, v in pickle.loads(raw).items()}, {
+            'name': f'/a/c/{i}', 'ETag': etag, 'Content-Length': str(size),
+            'Content-Type': 'a/b', 'X-Timestamp': '1700000000.00000'})
+        self.assertEqual(len(body), size)
+        return etag
+
+    def test_leaves_objects(self):
+        with tempfile.TemporaryDirectory(dir='.') as root:
+            made = self.populate(root, 30, '--size', '1500000')
+            self.assertEqual(made['hashes'], 30)
+            self.populate(root, 20, '--size', '1500000', '--first', '30')
+            etags = {self.check_object(root, i, 1500000) for i in range(50)}
+            self.assertEqual(len(etags), 50)
+            self.assertEqual({d for d in self.directories(root) if d.count('/') == 3},
+                             {self.place(i) for i in range(50)})
+
+    def test_leaves_empty_directories(self):
+        with tempfile.TemporaryDirectory(dir='.') as root:
+            made = self.populate(root, 200, '--empty')
+            found = self.directories(root)
+            self.assertEqual(made, {what: sum(d.count('/') == depth for d in found) for what, depth
+                                    in (('hashes', 3), ('suffixes', 2), ('partitions', 1))})
+            self.assertEqual({d for d in found if d.count('/') == 3},
+                             {self.place(i) for i in range(200)})
+            self.assertFalse(any(files for _, _, files in os.walk(root)))
+
+
 class Logsink(unittest.TestCase):
     def test_takes_lines(self):
         with tempfile.TemporaryDirectory() as root:
@@ -284,5 +337,5 @@ class Logsink(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    LOAD, FLOOR, LOGSINK, BARE = (os.path.abspath(p) for p in sys.argv[1:5])
-    unittest.main(argv=sys.argv[:1] + sys.argv[5:])
+    LOAD, FLOOR, LOGSINK, BARE, POPULATE = (os.path.abspath(p) for p in sys.argv[1:6])
+    unittest.main(argv=sys.argv[:1] + sys.argv[6:])

@@ -148,6 +148,7 @@ static int load(struct worker *w, struct selection *s)
         .keep_fd = w->pass->type == AUDIT_ALL,
         .by_directory = true,
         .add_checksum = !w->pass->run->dry_run,
+        .suffix_fd = &w->levels[1].fd,
         .damaged = on_damaged,
         .damaged_arg = w,
         .ret_selection = s,

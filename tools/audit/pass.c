@@ -25,6 +25,7 @@ struct crew {
     int objects_fd;
     pthread_mutex_t lock; /* of the list */
     struct partition_list list;
+    struct md5_combiner combiner;
     bool keeps_status;
     double saved_s;
 };
@@ -99,6 +100,7 @@ static struct worker *worker_new(struct crew *c)
         free(w);
         return NULL;
     }
+    verifier_combine(w->verifier, &c->combiner);
     return w;
 }
 
@@ -166,11 +168,13 @@ static void run_workers(struct crew *c)
         count = c->list.count;
     pthread_t threads[64];
     unsigned started = 0;
+    md5_combiner_init(&c->combiner, count);
     while (started + 1 < count && pthread_create(&threads[started], NULL, work, c) == 0)
         started++;
     work(c);
     while (started > 0)
         pthread_join(threads[--started], NULL);
+    md5_combiner_release(&c->combiner);
 }
 
 static void run_policy(struct pass *p, unsigned at, const struct df_policy *policy)

@@ -32,6 +32,7 @@ struct block {
 struct verifier {
     struct pace *pace;
     struct limiter *limiter;
+    struct md5_combiner *combiner;
     struct io_uring ring;
     bool has_ring, tried_ring;
     struct block blocks[BLOCKS];
@@ -52,6 +53,11 @@ int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct verifi
     v->limiter = bytes_limiter;
     *ret = v;
     return 0;
+}
+
+void verifier_combine(struct verifier *v, struct md5_combiner *combiner)
+{
+    v->combiner = combiner;
 }
 
 void verifier_free(struct verifier *v)
@@ -194,13 +200,13 @@ static void drain(struct verifier *v)
 }
 
 /* 1: hashed, and there is more. */
-static int hash_next(struct verifier *v, struct checksum *sum, uint64_t *bytes)
+static int hash_next(struct verifier *v, struct body_sum *sum, uint64_t *bytes)
 {
     struct block *b = &v->blocks[v->hashed % BLOCKS];
     int n = complete(v, b);
     if (n < 0)
         return n;
-    checksum_add(sum, b->bytes, (size_t)n);
+    body_sum_add(sum, b->bytes, (size_t)n);
     *bytes += (unsigned)n;
     if (b->resident != RESIDENCY_ALL)
         residency_restore(v->fd, (off_t)b->off, BLOCK_BYTES, b->resident);
@@ -213,7 +219,7 @@ static int hash_next(struct verifier *v, struct checksum *sum, uint64_t *bytes)
     return halted() ? -ECANCELED : (unsigned)n == BLOCK_BYTES;
 }
 
-static int read_all(struct verifier *v, uint64_t size, struct checksum *sum, uint64_t *bytes)
+static int read_all(struct verifier *v, uint64_t size, struct body_sum *sum, uint64_t *bytes)
 {
     int more = 1;
     while (more > 0) {
@@ -234,11 +240,11 @@ static int read_all(struct verifier *v, uint64_t size, struct checksum *sum, uin
 
 static int verify_large(struct verifier *v, int fd, uint64_t size, struct verify_result *ret)
 {
-    struct checksum *sum;
+    struct body_sum sum;
     int r = make_buffers(v, BLOCKS);
     if (r < 0)
         return r;
-    r = checksum_new(&sum);
+    r = body_sum_begin(&sum, v->combiner);
     if (r < 0)
         return r;
     try_ring(v);
@@ -248,11 +254,12 @@ static int verify_large(struct verifier *v, int fd, uint64_t size, struct verify
     v->next_off = 0;
     v->asked = v->hashed = 0;
     ret->bytes = 0;
-    r = read_all(v, size, sum, &ret->bytes);
+    r = read_all(v, size, &sum, &ret->bytes);
     drain(v);
     if (r == 0)
-        checksum_end(sum, ret->md5);
-    checksum_free(sum);
+        body_sum_end(&sum, ret->md5);
+    else
+        body_sum_drop(&sum);
     return r;
 }
 

@@ -3,6 +3,7 @@
  *
  * Small bodies by one pread. Larger ones by an io_uring of the worker's own that keeps a few
  * blocks in flight ahead of the checksum; where there is no io_uring, by pread with read-ahead.
+ * Checksums of large bodies are computed together with the other workers' (md5_combiner.h).
  * The page cache is left as it was (residency.h). Reads are paced by the device's latency and
  * by bytes_per_second. One verifier per worker thread; buffers are made at first use. */
 #ifndef OBJSRV_VERIFY_H
@@ -11,6 +12,7 @@
 #include "diskfile/engine/checksum.h"
 #include "diskfile/engine/fragment_check.h"
 #include "tools/audit/limiter.h"
+#include "tools/audit/md5_combiner.h"
 #include "tools/audit/pace.h"
 
 #include <stdbool.h>
@@ -25,6 +27,9 @@ struct verify_result {
 /* `pace` and `bytes_limiter` are lent for the verifier's life. */
 int verifier_new(struct pace *pace, struct limiter *bytes_limiter, struct verifier **ret);
 void verifier_free(struct verifier *v);
+
+/* From now on it works together with others; lent too. */
+void verifier_combine(struct verifier *v, struct md5_combiner *combiner);
 
 /* All bytes there are, whatever their number; `size` is what to expect. -ECANCELED at a stop,
  * -EIO and others as the disk says. `fd` is changed in its read-ahead only. `fragments`, zeroed,

@@ -40,6 +40,12 @@ static void unreadable(struct worker *w, const char *path, int error)
     report_found(FOUND_ERROR, w->device->name, path, "cannot be listed: %s", strerror(-error));
 }
 
+/* false: it stays whatever is in it; a ZBF pass removes no directory. */
+static bool state_before(const struct worker *w, const struct listing *dir, struct stat *ret)
+{
+    return w->pass->type != AUDIT_ZBF && fstat(dir->fd, ret) == 0;
+}
+
 static void path_of(const struct worker *w, char path[PATH_BYTES], const char *partition,
                     const char *suffix, const char *name)
 {
@@ -109,7 +115,7 @@ static void walk_suffix(struct worker *w, const char *partition, const char *suf
             unreadable(w, path, r);
         return;
     }
-    bool stated = fstat(dir->fd, &before) == 0;
+    bool stated = state_before(w, dir, &before);
     while ((r = listing_next(dir, &e)) > 0 && !ends(w))
         left = walk_entry(w, partition, suffix, &e) || left;
     listing_close(dir);
@@ -158,7 +164,7 @@ static void walk_open_partition(struct worker *w, const char *partition, const c
     struct listing *dir = &w->levels[0];
     struct listing_entry e;
     struct stat before;
-    bool left = false, stated = fstat(dir->fd, &before) == 0;
+    bool left = false, stated = state_before(w, dir, &before);
     int r;
     while ((r = listing_next(dir, &e)) > 0 && !ends(w))
         walk_partition_entry(w, partition, &e, &left);
