@@ -82,8 +82,14 @@ class Recon(BothCase):
             ours, theirs = ((a[0], a[1], re.sub(r'"version": .*}', 'V', a[2])) for a in (ours, theirs))
         self.assertEqual(ours, theirs, check)
 
+    def test_217_recon_unknown(self):
+        for server in self.servers:
+            r = server.request('GET', '/recon/nope')
+            self.assertEqual((r.status, r.get('Content-Type'), r.body),
+                             (404, 'text/plain', b'Invalid path: /recon/nope'))
+
     def test_218_recon_any_method(self):
-        """Every path by GET, and some by other methods; 217 recon_unknown is among them."""
+        """Every path by GET, and some by other methods."""
         for check in CHECKS:
             self.ask(check)
         for method in ('HEAD', 'POST', 'PUT', 'DELETE', 'REPLICATE', 'NONSENSE'):

@@ -5,7 +5,7 @@ import json
 import os
 
 from base import SwiftCase, headers_of, wait_until
-from harness import mime, tree, wire
+from harness import containers, mime, tree, wire
 
 EC = '2'
 DATA = os.urandom(100000)
@@ -251,7 +251,10 @@ class Coded(CodedCase):
         self.assertEqual(self.get().get('X-Backend-Fragments'), f'{{"{self.t(10)}": [0, 1]}}')
 
     def test_116_ec_disconnect_while_draining(self):
-        talk = self.talk(body=ARCHIVES[0])
+        fake = containers.Fake()
+        self.addCleanup(fake.stop)
+        talk = self.talk(body=ARCHIVES[0], X_Container_Host=fake.host, X_Container_Device='cd',
+                         X_Container_Partition='7')
         talk.first_phase(ARCHIVES[0], mime.footers(ARCHIVES[0], 0, DATA))
         talk.commit(after=b'\r\n', end=False)
         talk.send(b'X-Document: more\r\n\r\n' + b'x' * 300000)
@@ -259,6 +262,11 @@ class Coded(CodedCase):
         talk.wire.close()
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0)])
+        # nobody is told of it; the second PUT is there to see that one would have been
+        self.store(20, 1, X_Container_Host=fake.host, X_Container_Device='cd', X_Container_Partition='7')
+        self.assertEqual([dict(u.headers)['X-Timestamp'] for u in fake.requests], [self.t(20)])
+        self.assertFalse(any(tree.hash_of(self.name) in name
+                             for name in containers.pendings(self.server.device, self.policy)))
 
     def test_116_broken_while_draining(self):
         """The commit and a chunk that is none in one go: durable, and yet 499."""
