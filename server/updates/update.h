@@ -35,6 +35,8 @@ struct updates_counts {
     unsigned under_way, connections;
 };
 struct updates_counts updates_count(const struct updates *u);
+/* One line of the log for each update under way, those that nobody waits for included. */
+void updates_dump(const struct updates *u);
 
 struct update_sending;
 
@@ -57,6 +59,7 @@ struct update {
     struct update *prev, *next;
     struct update_sending *sendings;
     unsigned open, started;
+    uint64_t started_ns;
     struct update_sending *saves; /* the first is being written, the others wait */
     bool is_saved;                /* with ... */
     struct slice saved_path;

@@ -341,6 +341,49 @@ class Coded(CodedCase):
         self.delete(40, 404, X_Backend_Storage_Policy_Index=EC)
         self.assertEqual(self.here(), [f'{self.t(40)}.ts'])
 
+    def at_power(self, power):
+        """What lies in this object's hash directory at a partition power."""
+        h = tree.hash_of(self.name)
+        directory = os.path.join(self.server.device, 'objects-2', str(int(h[:8], 16) >> (32 - power)),
+                                 h[-3:], h)
+        return {n: os.stat(os.path.join(directory, n)).st_ino for n in
+                sorted(os.listdir(directory))} if os.path.isdir(directory) else {}
+
+    def inodes(self):
+        directory = self.hash_dir(policy=2)
+        return {n: os.stat(os.path.join(directory, n)).st_ino for n in sorted(os.listdir(directory))}
+
+    def test_092_next_part_power_pending_and_commit(self):
+        """The link is there before the commit, and gets the durable name with it."""
+        power = {'X_Backend_Next_Part_Power': '10'}
+        self.store(5, 0, **power)
+        talk = self.talk(10, body=ARCHIVES[1], **power)
+        self.assertEqual(talk.first_phase(ARCHIVES[1], mime.footers(ARCHIVES[1], 1, DATA)).status, 100)
+        self.assertEqual(list(self.at_power(10)), [self.file(5, 0), self.file(10, 1, False)])
+        self.assertEqual(self.at_power(10), self.inodes())
+        talk.commit()
+        self.check(talk.answer(), 201)
+        self.assertEqual(list(self.at_power(10)), [self.file(10, 1)])
+        self.assertEqual(self.at_power(10), self.inodes())
+
+    def test_092_next_part_power_stays_pending(self):
+        power = {'X_Backend_Next_Part_Power': '10'}
+        self.store(10, 0, X_Backend_No_Commit='true', **power)
+        self.assertEqual(list(self.at_power(10)), [self.file(10, 0, False)])
+        self.assertEqual(self.at_power(10), self.inodes())
+
+    def test_092_next_part_power_of_a_fragment_is_here_already(self):
+        """The request names the new partition: nothing is linked, the old one is cleaned."""
+        h = tree.hash_of(self.name)
+        for n in (5, 6):
+            directory = os.path.join(self.server.device, 'objects-2', str(int(h[:8], 16) >> 23), h[-3:], h)
+            tree.write_file(directory, self.file(n, 0), ARCHIVES[0],
+                            tree.data_items(self.name, self.t(n), ARCHIVES[0]))
+        self.path = f'/sda1/{int(h[:8], 16) >> 22}{self.name}'
+        self.store(10, 1, X_Backend_Next_Part_Power='10')
+        self.assertEqual(list(self.at_power(9)), [self.file(6, 0)])
+        self.assertEqual(self.here(), [self.file(10, 1)])
+
     def test_newer_commit_removes_older(self):
         self.store(10, 0)
         self.store_pending(15, 2)

@@ -478,6 +478,26 @@ class Connections(UpdateCase):
         self.assertLessEqual(self.fake.open, 6)
         self.assertLessEqual(self.fake.connections, 9)
 
+    def test_usr2_shows_what_is_under_way(self):
+        """While the client waits, and when nobody waits any more."""
+        server = self.start(name='dump', conf={'DEFAULT': dict(TIMES, node_timeout=30, workers=1)})
+        self.fake.answers = [containers.hang]
+
+        def dumped():
+            before = len(server.log())
+            server.process.send_signal(signal.SIGUSR2)
+            line = ' update=PUT "/a/c/dump" age_ms='
+            wait_until(lambda: line in server.log()[before:], 1)
+            return [l for l in server.log()[before:].splitlines() if line in l]
+        headers = headers_of(dict(self.told(), X_Timestamp=self.t(1), Content_Type='a/b'))
+        self.assertEqual(server.request('PUT', '/sda1/5/a/c/dump', headers, b'x').status, 201)
+        lines = dumped()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r'in flight: loop=0 .* age_ms=\d+ targets=1/1 step=send '
+                         r'\(client answered\) \(txn: tx1\)')
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(20), 0)
+
     def test_unused_ones_are_closed(self):
         server = self.start(name='keep', conf={'DEFAULT': dict(TIMES, update_keep_alive=0.3)})
         headers = headers_of(dict(self.told(), X_Timestamp=self.t(1), Content_Type='a/b'))
