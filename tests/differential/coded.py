@@ -10,7 +10,7 @@ import random
 
 from harness import mime, tree
 
-from generate import Case, Step
+from generate import NEXT_POWER, Case, Step
 from told import container_headers
 
 ARCHIVES = mime.fragments(bytes(range(256)) * 600)
@@ -95,6 +95,8 @@ class Generator:
             h.append(('X-Object-Meta-A', 'new'))
         if self.chance(.4):
             h += container_headers(self.rnd)
+        if self.chance(.2):
+            h.append(('X-Backend-Next-Part-Power', str(NEXT_POWER)))
         if method != 'PUT':
             return Step(method, target, self.policy(h, policy), None)
         h += self.fragment_headers() + [('Content-Type', 'a/b')]
@@ -144,6 +146,8 @@ class Generator:
             h.append(('If-None-Match', '*'))
         if self.chance(.4):
             h += container_headers(rnd)
+        if self.chance(.2):
+            h.append(('X-Backend-Next-Part-Power', str(NEXT_POWER)))
         script = Script(rnd.choice([None, None, 7, 100, 4096]))
         talk = mime.Talk(script, target, self.policy(h, policy), footer, commit,
                          None if self.chance(.03) else mime.BOUNDARY, chunk=script.step)

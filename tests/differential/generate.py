@@ -15,6 +15,7 @@ from told import container_headers, queue_headers
 Step = collections.namedtuple('Step', 'method target headers body')
 Case = collections.namedtuple('Case', 'id policy state name partition steps answers')
 
+NEXT_POWER = 10
 VERBS = ('GET', 'HEAD', 'PUT', 'POST', 'DELETE')
 OTHER_ETAG = '0' * 32
 
@@ -153,6 +154,10 @@ class Generator:
             h += container_headers(self.rnd)
         if method in ('PUT', 'POST', 'DELETE') and self.rnd.random() < .3:
             h += queue_headers(self.rnd)
+        if method in ('PUT', 'POST', 'DELETE'):
+            self.maybe(h, .1, 'X-Backend-Next-Part-Power', NEXT_POWER)
+        else:
+            self.maybe(h, .1, 'X-Backend-Open-Expired', 'true')
         if method == 'PUT' and self.rnd.random() < .1:
             h.append(('Expect', '100-continue'))
         if method == 'PUT':

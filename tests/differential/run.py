@@ -97,9 +97,20 @@ class Side:
             found.append(('rest', _comparable_rest(rest)))
         return found
 
+    def _next_partition(self, policy, name):
+        """What X-Backend-Next-Part-Power has put there: whole files, and where else they are."""
+        h = tree.hash_of(name)
+        partition = int(h[:8], 16) >> (32 - generate.NEXT_POWER)
+        directory = tree.hash_dir(self.device, policy, partition, name)
+        for path, e in tree.snapshot(directory).items():
+            yield f'NEXT/{path}', e._replace(content=b'%d links' % os.stat(
+                os.path.join(directory, path)).st_nlink)
+
     def tree(self, policy, partition, name):
         """Snapshot of what belongs to one case: its partition and its quarantine."""
         found = tree.snapshot(os.path.join(self.device, tree.objects_dir(policy), str(partition)))
+        if name:
+            found.update(self._next_partition(policy, name))
         quarantine = os.path.join(self.device, 'quarantined', tree.objects_dir(policy))
         digest = tree.hash_of(name) if name else ''
         for entry in os.listdir(quarantine) if os.path.isdir(quarantine) else ():
