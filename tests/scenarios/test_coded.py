@@ -35,12 +35,25 @@ class CodedCase(SwiftCase):
         self.check(response, status)
         return talk
 
-    def store_pending(self, n=10, index=0):
+    def store_pending(self, n=10, index=0, **headers):
         """Hangs up instead of the commit."""
         archive = ARCHIVES[index]
-        talk = self.talk(n, body=archive)
+        talk = self.talk(n, body=archive, **headers)
         self.assertEqual(talk.first_phase(archive, mime.footers(archive, index, DATA)).status, 100)
         talk.wire.close()
+
+    def container_server(self):
+        """And the headers that name it."""
+        fake = containers.Fake()
+        self.addCleanup(fake.stop)
+        return fake, {'X_Container_Host': fake.host, 'X_Container_Device': 'cd', 'X_Container_Partition': '7'}
+
+    def assert_nobody_was_told(self, fake, told):
+        """Another object is stored to see that somebody would have been."""
+        self.store(20, 1, path=self.path + 'told', **told)
+        self.assertEqual([u.path for u in fake.requests], [f'/cd/7{self.name}told'])
+        self.assertFalse(any(tree.hash_of(self.name) in name
+                             for name in containers.pendings(self.server.device, self.policy)))
 
     def here(self):
         return [f for f in self.files(policy=self.policy) if not f.endswith('.meta')]
@@ -84,9 +97,11 @@ class Coded(CodedCase):
         self.assertEqual(talk.wire.request('GET', '/healthcheck').status, 200)
 
     def test_095_ec_no_commit_close(self):
-        self.store_pending(10, 0)
+        fake, told = self.container_server()
+        self.store_pending(10, 0, **told)
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0, False)])
+        self.assert_nobody_was_told(fake, told)
         self.get(404)
         got = self.get(200, X_Backend_Fragment_Preferences='[]')
         self.assertEqual(got.body, ARCHIVES[0])
@@ -251,10 +266,8 @@ class Coded(CodedCase):
         self.assertEqual(self.get().get('X-Backend-Fragments'), f'{{"{self.t(10)}": [0, 1]}}')
 
     def test_116_ec_disconnect_while_draining(self):
-        fake = containers.Fake()
-        self.addCleanup(fake.stop)
-        talk = self.talk(body=ARCHIVES[0], X_Container_Host=fake.host, X_Container_Device='cd',
-                         X_Container_Partition='7')
+        fake, told = self.container_server()
+        talk = self.talk(body=ARCHIVES[0], **told)
         talk.first_phase(ARCHIVES[0], mime.footers(ARCHIVES[0], 0, DATA))
         talk.commit(after=b'\r\n', end=False)
         talk.send(b'X-Document: more\r\n\r\n' + b'x' * 300000)
@@ -262,11 +275,7 @@ class Coded(CodedCase):
         talk.wire.close()
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0)])
-        # nobody is told of it; the second PUT is there to see that one would have been
-        self.store(20, 1, X_Container_Host=fake.host, X_Container_Device='cd', X_Container_Partition='7')
-        self.assertEqual([dict(u.headers)['X-Timestamp'] for u in fake.requests], [self.t(20)])
-        self.assertFalse(any(tree.hash_of(self.name) in name
-                             for name in containers.pendings(self.server.device, self.policy)))
+        self.assert_nobody_was_told(fake, told)
 
     def test_116_broken_while_draining(self):
         """The commit and a chunk that is none in one go: durable, and yet 499."""
