@@ -214,6 +214,7 @@ static void on_wake(uv_async_t *wake)
     unsigned messages = atomic_exchange(&p->messages, 0);
     if (messages & MESSAGE_DUMP) {
         conns_dump(p->conns);
+        updates_dump(l->updates);
         df_thread_each_inflight(l->disk, dump_disk, l);
     }
     if (messages & MESSAGE_LISTEN)

@@ -50,7 +50,8 @@ void loop_drain(struct loop *l, double most_s);
 void loop_listen(struct loop *l, int take_fd);
 /* Any thread: no more from sockets bound to this port; who waits in their backlog is served. */
 void loop_unlisten(struct loop *l, unsigned port);
-/* Any thread: prints every request in flight with its step and age to the log. */
+/* Any thread: prints every request, disk operation and container update in flight, with its step
+ * and age, to the log. */
 void loop_dump(struct loop *l);
 /* The thread is done, loop_join() will not wait. The process gets a SIGCHLD when that happens, as
  * for the end of a child. */

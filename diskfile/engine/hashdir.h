@@ -139,6 +139,12 @@ int hashdir_clean(const struct object_place *p, struct timestamp now);
  * wrong is reported as an event: the object is stored all the same. */
 void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power);
 
+/* Erasure coding, the two phases of the same: a pending fragment is linked and nothing cleaned;
+ * once it is durable the link gets the durable name, too, and what that makes obsolete goes. */
+void hashdir_link_pending(const struct object_place *p, const char *file, unsigned power);
+void hashdir_rename_next_power(const struct object_place *p, const char *pending,
+                               const char *durable, unsigned power);
+
 /* Erasure coding: has a newer tombstone, or a durable fragment of this time or later, taken the
  * place of a fragment that is gone? 0, -ENOENT, or what listing said. */
 int hashdir_is_overtaken(const struct object_place *p, struct timestamp ts);

@@ -46,18 +46,55 @@ static int link_into(const struct object_place *to, const char *file)
     return gone || (r == -EEXIST && is_same_file(file, name)) ? 0 : r;
 }
 
-void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power)
+/* Where the object will lie at `power`, or, if that is here, where it has lain before. */
+static int other_place(const struct object_place *p, unsigned power, struct object_place *ret,
+                       bool *ret_here_already)
 {
-    struct object_place other;
-    int r = place_at(p, power, &other);
-    bool here_already = r == 0 && strcmp(other.dir, p->dir) == 0;
-    if (here_already)
-        r = place_at(p, power - 1, &other);
-    else if (r == 0)
-        r = link_into(&other, file);
-    if (r == 0)
-        r = hashdir_clean(&other, df_now());
+    int r = place_at(p, power, ret);
+    *ret_here_already = r == 0 && strcmp(ret->dir, p->dir) == 0;
+    return *ret_here_already ? place_at(p, power - 1, ret) : r;
+}
+
+static void report(const struct object_place *p, const char *file, unsigned power, int r)
+{
     if (r < 0)
         store_event(p->store, DF_EVENT_WARNING, "cannot link %s for partition power %u: %s", file,
                     power, strerror(-r));
+}
+
+void hashdir_link_next_power(const struct object_place *p, const char *file, unsigned power)
+{
+    struct object_place other;
+    bool here_already;
+    int r = other_place(p, power, &other, &here_already);
+    if (r == 0 && !here_already)
+        r = link_into(&other, file);
+    if (r == 0)
+        r = hashdir_clean(&other, df_now());
+    report(p, file, power, r);
+}
+
+void hashdir_link_pending(const struct object_place *p, const char *file, unsigned power)
+{
+    struct object_place other;
+    bool here_already;
+    int r = other_place(p, power, &other, &here_already);
+    if (r == 0 && !here_already)
+        r = link_into(&other, file);
+    report(p, file, power, r);
+}
+
+void hashdir_rename_next_power(const struct object_place *p, const char *pending,
+                               const char *durable, unsigned power)
+{
+    struct object_place other;
+    bool here_already;
+    char from[PATH_MAX + 256], to[PATH_MAX + 256];
+    if (other_place(p, power, &other, &here_already) == 0 && !here_already) {
+        snprintf(from, sizeof(from), "%s/%s", other.dir, strrchr(pending, '/') + 1);
+        snprintf(to, sizeof(to), "%s/%s", other.dir, strrchr(durable, '/') + 1);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            report(p, durable, power, -errno);
+    }
+    hashdir_link_next_power(p, durable, power); /* nothing to do if it was renamed */
 }

@@ -481,9 +481,18 @@ static void add_confirmation(struct df_upload *u, struct disk_chain *chain,
     op->len = sizeof(u->check);
 }
 
+static int link_pending_call(void *arg)
+{
+    struct df_upload *u = arg;
+    hashdir_link_pending(&u->place, u->target, u->spec.next_part_power);
+    return 0;
+}
+
 static void confirm_add(struct df_upload *u, struct disk_chain *chain)
 {
     add_confirmation(u, chain, sync_dirs_call);
+    if (u->fragment != FILE_NO_FRAGMENT && u->spec.next_part_power > 0)
+        add_call(u, chain, link_pending_call)->may_fail = true; /* CLEAN tries again */
 }
 
 static enum upload_state confirm_done(struct df_upload *u, int res)
@@ -553,9 +562,11 @@ static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
     u->place.locked = false; /* LINK has given it back */
-    const char *file = u->fragment == FILE_NO_FRAGMENT ? u->target : u->durable_target;
-    if (u->spec.next_part_power > 0)
-        hashdir_link_next_power(&u->place, file, u->spec.next_part_power);
+    unsigned power = u->spec.next_part_power;
+    if (power > 0 && u->fragment == FILE_NO_FRAGMENT)
+        hashdir_link_next_power(&u->place, u->target, power);
+    else if (power > 0)
+        hashdir_rename_next_power(&u->place, u->target, u->durable_target, power);
     return hashdir_clean(&u->place, df_now());
 }
 

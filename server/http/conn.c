@@ -143,7 +143,7 @@ static void next_head(struct conn *c)
         release_exchange(c->conns, c->x);
     c->x = NULL;
     c->state = CONN_HEAD;
-    c->started = false;
+    c->started = c->skipped = false;
     c->scan = (struct head_scan){0};
     conn_arm(c, c->conns->timeout_ms);
 }
@@ -183,8 +183,23 @@ static void begin_request(struct conn *c, size_t head_len)
     router_dispatch(r);
 }
 
+/* RFC 9112 2.2: some clients send an empty line after a body; one is passed over. Swift answers
+ * 400, and so does its mode. */
+static void skip_empty_line(struct conn *c)
+{
+    if (!c->conns->limits.standalone || c->skipped || c->view_len < 2 ||
+        memcmp(c->view, "\r\n", 2) != 0)
+        return;
+    c->skipped = true;
+    c->started = false;
+    c->scan = (struct head_scan){0};
+    c->view += 2;
+    c->view_len -= 2;
+}
+
 static bool step_head(struct conn *c)
 {
+    skip_empty_line(c);
     if (c->view_len == 0) {
         const struct loop *l = c->conns->loop;
         if (c->eof || (l->stopping && !l->draining && is_idle(c)))

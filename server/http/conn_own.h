@@ -108,6 +108,7 @@ struct conn {
     bool eof;      /* the client sends no more */
     bool detached; /* uv_close() came back */
     bool started;  /* the first byte of a head is here */
+    bool skipped;  /* an empty line before it */
     struct head_scan scan;
     llhttp_t parser;
     char *in; /* input nobody has taken yet */

@@ -129,7 +129,9 @@ static bool must_close(const struct exchange *x)
 static void finish_head(struct exchange *x, uint64_t content_length)
 {
     x->close_after = must_close(x);
-    put_text(x, "Content-Length: %llu\r\n", (unsigned long long)content_length);
+    /* RFC 9110 8.6: not with 204. Swift sends it, and its clients may count on it. */
+    if (x->r.status != 204 || !x->r.loop->config->standalone)
+        put_text(x, "Content-Length: %llu\r\n", (unsigned long long)content_length);
     if (x->close_after)
         put_text(x, "Connection: close\r\n");
     else if (x->r.http10)

@@ -245,11 +245,30 @@ static int read_erasure_code(struct loading *l, const struct ini_section *s,
     return 0;
 }
 
+/* Whose files these would be: those of another engine are not looked for where they are not. */
+static int check_module(struct loading *l, const struct ini_section *s, const char *module,
+                        const char *own)
+{
+    const char *name = module != NULL ? module : own;
+    if (strncmp(name, "egg:", 4) == 0)
+        name += 4;
+    if (strncmp(name, "swift#", 6) == 0)
+        name += 6;
+    return strcmp(name, own) == 0
+               ? 0
+               : refuse(l, s->name, "diskfile_module = %s: expected egg:swift#%s", module, own);
+}
+
 static int read_type(struct loading *l, const struct ini_section *s, const struct policy_text *t,
                      struct df_policy *df)
 {
     const char *type = t->values[P_TYPE];
-    if (type != NULL && strcmp(type, "erasure_coding") == 0)
+    bool coded = type != NULL && strcmp(type, "erasure_coding") == 0;
+    int res =
+        check_module(l, s, t->values[P_MODULE], coded ? "erasure_coding.fs" : "replication.fs");
+    if (res < 0)
+        return res;
+    if (coded)
         return read_erasure_code(l, s, t, df);
     if (type != NULL && strcmp(type, "replication") != 0)
         return refuse(l, s->name, "policy_type = %s: expected replication or erasure_coding", type);

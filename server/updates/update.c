@@ -329,6 +329,7 @@ int update_start(struct update *up, uint64_t wait_ms, void (*settled)(void *arg)
     (void)uv_timer_init(&up->owner->loop->uv, &up->wait); /* cannot fail, like the start below */
     if (wait_ms > 0)
         (void)uv_timer_start(&up->wait, on_wait_over, wait_ms, 0);
+    up->started_ns = uv_hrtime();
     enlist(up);
     for (unsigned i = 0; i < count; i++)
         up->sendings[i] = (struct update_sending){.update = up, .target = up->targets.at[i]};
@@ -389,4 +390,19 @@ void updates_free(struct updates *u)
         return;
     client_free(u->client);
     free(u);
+}
+
+void updates_dump(const struct updates *u)
+{
+    uint64_t now = uv_hrtime();
+    for (const struct update *up = u->list.next; up != &u->list; up = up->next)
+        log_line(
+            LOG_LEVEL_NOTICE,
+            "in flight: loop=%u update=%s \"/%.*s/%.*s/%.*s\" age_ms=%llu targets=%u/%u step=%s%s "
+            "(txn: %.*s)",
+            u->loop->index, up->op, (int)up->account.len, up->account.at, (int)up->container.len,
+            up->container.at, (int)up->object.len, up->object.at,
+            (unsigned long long)((now - up->started_ns) / 1000000), up->open, up->targets.count,
+            up->saves ? "async_pending" : "send", up->settled ? "" : " (client answered)",
+            (int)up->trans_id.len, up->trans_id.at);
 }

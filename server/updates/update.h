@@ -30,6 +30,9 @@ void updates_stop(struct updates *u);
 void updates_close(struct updates *u);
 void updates_free(struct updates *u);
 
+/* One line of the log for each update under way, those that nobody waits for included. */
+void updates_dump(const struct updates *u);
+
 struct update_sending;
 
 struct update {
@@ -51,6 +54,7 @@ struct update {
     struct update *prev, *next;
     struct update_sending *sendings;
     unsigned open, started;
+    uint64_t started_ns;
     struct update_sending *saves; /* the first is being written, the others wait */
     bool is_saved;                /* with ... */
     struct slice saved_path;

@@ -2,6 +2,7 @@
 #include "server/verbs/answer.h"
 #include "server/http/status.h"
 #include "server/loop.h"
+#include "server/node/log.h"
 #include <errno.h>
 
 static const char html_type[] = "text/html; charset=UTF-8";
@@ -89,9 +90,21 @@ static bool is_raised(const struct request *r, int err, int status)
     return status == 403 || status == 500 || (err == -ENODEV && slice_eq(r->method, SLICE("PUT")));
 }
 
+/* The line that operators look for; Swift's has a traceback behind it. */
+static void log_why(const struct request *r, int err)
+{
+    struct slice id = request_header_value(r, "X-Trans-Id");
+    log_line(LOG_LEVEL_ERROR, "ERROR %s %.*s %.*s : %s (txn: %.*s)",
+             is_plain(r) ? "in" : "__call__ error with", (int)r->method.len, r->method.at,
+             (int)r->path.len, r->path.at, strerror(-err), id.len > 0 ? (int)id.len : 1,
+             id.len > 0 ? id.at : "-");
+}
+
 void answer_errno(struct request *r, int err, struct slice device)
 {
     int status = status_of_disk(err);
+    if (status == 500 && err != -ECANCELED)
+        log_why(r, err);
     r->untimed = is_raised(r, err, status);
     if (is_plain(r)) {
         answer_errno_plain(r, err, status);

@@ -10,7 +10,8 @@ import random
 
 from harness import mime, tree
 
-from generate import Case, Step
+from generate import NEXT_POWER, Case, Step
+from told import container_headers
 
 ARCHIVES = mime.fragments(bytes(range(256)) * 600)
 TIMES = (10, 15, 20)
@@ -92,6 +93,10 @@ class Generator:
         method = self.rnd.choice(['POST', 'DELETE', 'PUT'])
         if method == 'POST':
             h.append(('X-Object-Meta-A', 'new'))
+        if self.chance(.4):
+            h += container_headers(self.rnd)
+        if self.chance(.2):
+            h.append(('X-Backend-Next-Part-Power', str(NEXT_POWER)))
         if method != 'PUT':
             return Step(method, target, self.policy(h, policy), None)
         h += self.fragment_headers() + [('Content-Type', 'a/b')]
@@ -116,7 +121,9 @@ class Generator:
             items['X-Object-Sysmeta-Ec-Frag-Index'] = self.rnd.choice(['3', 'x', '-1', '0', ' 1', None, 2])
         elif change < .5:
             items.update({'x-object-META-foo_bar': 'v', 'Content-Type': 'x/y', 'X-Delete-At': '1',
-                          'X-Object-Meta-Null': None, 'X-Object-Transient-Sysmeta-T': '\u00e9\u00df'})
+                          'X-Object-Meta-Null': None, 'X-Object-Transient-Sysmeta-T': '\u00e9\u00df',
+                          'X-Backend-Container-Update-Override-Etag': 'footer',
+                          'X-Object-Sysmeta-Container-Update-Override-Some-Thing': 'else'})
         elif change < .56:
             return self.rnd.choice([b'{bad', b'', b'[]', b'{}', b'"x', b'{"a": "b"} x'])
         return items
@@ -137,6 +144,10 @@ class Generator:
             h.append(('Etag', rnd.choice(['0' * 32, 'x'])))
         if self.chance(.1):
             h.append(('If-None-Match', '*'))
+        if self.chance(.4):
+            h += container_headers(rnd)
+        if self.chance(.2):
+            h.append(('X-Backend-Next-Part-Power', str(NEXT_POWER)))
         script = Script(rnd.choice([None, None, 7, 100, 4096]))
         talk = mime.Talk(script, target, self.policy(h, policy), footer, commit,
                          None if self.chance(.03) else mime.BOUNDARY, chunk=script.step)

@@ -10,10 +10,12 @@ from email.utils import formatdate
 
 import states
 from states import BODY, ETAG
+from told import container_headers, queue_headers
 
 Step = collections.namedtuple('Step', 'method target headers body')
-Case = collections.namedtuple('Case', 'id policy state name partition steps raw')
+Case = collections.namedtuple('Case', 'id policy state name partition steps answers')
 
+NEXT_POWER = 10
 VERBS = ('GET', 'HEAD', 'PUT', 'POST', 'DELETE')
 OTHER_ETAG = '0' * 32
 
@@ -148,6 +150,14 @@ class Generator:
             h, body = self.delete_headers()
         if policy or self.rnd.random() < .1:
             h.append(('X-Backend-Storage-Policy-Index', str(policy)))
+        if method in ('PUT', 'POST', 'DELETE') and self.rnd.random() < .4:
+            h += container_headers(self.rnd)
+        if method in ('PUT', 'POST', 'DELETE') and self.rnd.random() < .3:
+            h += queue_headers(self.rnd)
+        if method in ('PUT', 'POST', 'DELETE'):
+            self.maybe(h, .1, 'X-Backend-Next-Part-Power', NEXT_POWER)
+        else:
+            self.maybe(h, .1, 'X-Backend-Open-Expired', 'true')
         if method == 'PUT' and self.rnd.random() < .1:
             h.append(('Expect', '100-continue'))
         if method == 'PUT':
@@ -178,8 +188,16 @@ class Generator:
         self.alone = True
         return Case(ident, policy, state, name, partition, steps, None)
 
+    def room(self, size):
+        """Metadata around what ext4 takes."""
+        ident, name, partition, target = self.place(f'room/{size}', 0)
+        h = [('X-Timestamp', self.time(30)), ('Content-Type', 'a/b'), ('X-Object-Sysmeta-R', 'r' * size)]
+        return Case(ident, 0, states.absent, name, partition, [Step('PUT', target, h, ('plain', BODY))], None)
+
     def cases(self, count):
         """Every state with every verb, again and again with other headers, and sequences."""
+        for size in range(3500, 4000, 20):
+            yield self.room(size)
         made = 0
         while True:
             for state in states.ALL:

@@ -91,6 +91,10 @@ void updates_close(struct updates *u)
     (void)u;
 }
 
+void updates_dump(const struct updates *u)
+{
+}
+
 void updates_free(struct updates *u)
 {
     (void)u;

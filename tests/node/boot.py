@@ -189,6 +189,21 @@ class Boot(unittest.TestCase):
         self.assertEqual(self.say('--test-config', '--swift-conf', self.root + '/swift.conf', path),
                          path + ': ok\n')
 
+    def test_sample_of_swift(self):
+        """Debian's file, as it is and with every option in it set: what has no effect is known."""
+        sample = '/usr/share/doc/swift/examples/object-server.conf'
+        if not os.path.exists(sample):
+            self.skipTest("no sample of Swift's here (package swift)")
+        with open(sample) as f:
+            text = f.read()
+        told = self.say('--test-config', '--swift-conf', self.root + '/swift.conf', self.write('as-is.conf', text))
+        self.assertNotIn('no such option', told)
+        path = self.write('all.conf', re.sub(r'(?m)^# *([a-z_]+ = .*)', r'\1', text))
+        told = self.say('--test-config', '--swift-conf', self.root + '/swift.conf', path)
+        without_effect = set(re.findall(r'/(\w+): no such option; it has no effect', told))
+        self.assertEqual({o for o in without_effect if not o.startswith('replication_')},
+                         {'recon_lock_path', 'eventlet_tpool_num_threads', 'splice', 'eventlet_debug'})
+
     def test_unknown_options(self):
         path = self.conf(backlgo=1)
         self.assertEqual(self.say('--test-config', path),

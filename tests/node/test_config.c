@@ -125,6 +125,14 @@ static void test_refused(void **state)
          "swift.conf: [storage-policy:0] expected this section too"},
         {PORT REST, HASH "[storage-policy:x]\nname = x\n",
          "swift.conf: [storage-policy:x] expected a number from 0 behind the colon"},
+        {PORT REST, HASH "[storage-policy:0]\nname = x\ndiskfile_module = egg:other#fs\n",
+         "swift.conf: [storage-policy:0] diskfile_module = egg:other#fs: expected "
+         "egg:swift#replication.fs"},
+        {PORT REST,
+         HASH "[storage-policy:0]\nname = x\npolicy_type = erasure_coding\n"
+              "diskfile_module = egg:swift#replication.fs\n",
+         "swift.conf: [storage-policy:0] diskfile_module = egg:swift#replication.fs: expected "
+         "egg:swift#erasure_coding.fs"},
         {PORT REST, HASH "[storage-policy:0]\nname = x\n[storage-policy:00]\nname = y\n",
          "swift.conf: [storage-policy:00] another section is for policy 0 already"},
         {PORT REST, HASH "[storage-policy:0]\nname = x\n[storage-policy:1]\nname = X\n",

@@ -29,6 +29,19 @@ def wait_until(condition, seconds=15):
     return True
 
 
+def open_files(server):
+    """Files below the device that the server has open, named or not."""
+    directory, found = f'/proc/{server.process.pid}/fd', []
+    for fd in os.listdir(directory):
+        try:
+            target = os.readlink(os.path.join(directory, fd))
+        except FileNotFoundError:
+            continue
+        if target.startswith(server.device):
+            found.append(target)
+    return found
+
+
 class SwiftCase(suite.Case):
     base = int(time.time()) - 1000
 

@@ -5,7 +5,7 @@ import json
 import os
 
 from base import SwiftCase, headers_of, wait_until
-from harness import mime, tree, wire
+from harness import containers, mime, tree, wire
 
 EC = '2'
 DATA = os.urandom(100000)
@@ -35,12 +35,25 @@ class CodedCase(SwiftCase):
         self.check(response, status)
         return talk
 
-    def store_pending(self, n=10, index=0):
+    def store_pending(self, n=10, index=0, **headers):
         """Hangs up instead of the commit."""
         archive = ARCHIVES[index]
-        talk = self.talk(n, body=archive)
+        talk = self.talk(n, body=archive, **headers)
         self.assertEqual(talk.first_phase(archive, mime.footers(archive, index, DATA)).status, 100)
         talk.wire.close()
+
+    def container_server(self):
+        """And the headers that name it."""
+        fake = containers.Fake()
+        self.addCleanup(fake.stop)
+        return fake, {'X_Container_Host': fake.host, 'X_Container_Device': 'cd', 'X_Container_Partition': '7'}
+
+    def assert_nobody_was_told(self, fake, told):
+        """Another object is stored to see that somebody would have been."""
+        self.store(20, 1, path=self.path + 'told', **told)
+        self.assertEqual([u.path for u in fake.requests], [f'/cd/7{self.name}told'])
+        self.assertFalse(any(tree.hash_of(self.name) in name
+                             for name in containers.pendings(self.server.device, self.policy)))
 
     def here(self):
         return [f for f in self.files(policy=self.policy) if not f.endswith('.meta')]
@@ -84,9 +97,11 @@ class Coded(CodedCase):
         self.assertEqual(talk.wire.request('GET', '/healthcheck').status, 200)
 
     def test_095_ec_no_commit_close(self):
-        self.store_pending(10, 0)
+        fake, told = self.container_server()
+        self.store_pending(10, 0, **told)
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0, False)])
+        self.assert_nobody_was_told(fake, told)
         self.get(404)
         got = self.get(200, X_Backend_Fragment_Preferences='[]')
         self.assertEqual(got.body, ARCHIVES[0])
@@ -251,7 +266,8 @@ class Coded(CodedCase):
         self.assertEqual(self.get().get('X-Backend-Fragments'), f'{{"{self.t(10)}": [0, 1]}}')
 
     def test_116_ec_disconnect_while_draining(self):
-        talk = self.talk(body=ARCHIVES[0])
+        fake, told = self.container_server()
+        talk = self.talk(body=ARCHIVES[0], **told)
         talk.first_phase(ARCHIVES[0], mime.footers(ARCHIVES[0], 0, DATA))
         talk.commit(after=b'\r\n', end=False)
         talk.send(b'X-Document: more\r\n\r\n' + b'x' * 300000)
@@ -259,6 +275,7 @@ class Coded(CodedCase):
         talk.wire.close()
         self.assertTrue(self.log_has(499))
         self.assertEqual(self.here(), [self.file(10, 0)])
+        self.assert_nobody_was_told(fake, told)
 
     def test_116_broken_while_draining(self):
         """The commit and a chunk that is none in one go: durable, and yet 499."""
@@ -332,6 +349,49 @@ class Coded(CodedCase):
         self.get(200, X_Backend_Fragment_Preferences='[]')
         self.delete(40, 404, X_Backend_Storage_Policy_Index=EC)
         self.assertEqual(self.here(), [f'{self.t(40)}.ts'])
+
+    def at_power(self, power):
+        """What lies in this object's hash directory at a partition power."""
+        h = tree.hash_of(self.name)
+        directory = os.path.join(self.server.device, 'objects-2', str(int(h[:8], 16) >> (32 - power)),
+                                 h[-3:], h)
+        return {n: os.stat(os.path.join(directory, n)).st_ino for n in
+                sorted(os.listdir(directory))} if os.path.isdir(directory) else {}
+
+    def inodes(self):
+        directory = self.hash_dir(policy=2)
+        return {n: os.stat(os.path.join(directory, n)).st_ino for n in sorted(os.listdir(directory))}
+
+    def test_092_next_part_power_pending_and_commit(self):
+        """The link is there before the commit, and gets the durable name with it."""
+        power = {'X_Backend_Next_Part_Power': '10'}
+        self.store(5, 0, **power)
+        talk = self.talk(10, body=ARCHIVES[1], **power)
+        self.assertEqual(talk.first_phase(ARCHIVES[1], mime.footers(ARCHIVES[1], 1, DATA)).status, 100)
+        self.assertEqual(list(self.at_power(10)), [self.file(5, 0), self.file(10, 1, False)])
+        self.assertEqual(self.at_power(10), self.inodes())
+        talk.commit()
+        self.check(talk.answer(), 201)
+        self.assertEqual(list(self.at_power(10)), [self.file(10, 1)])
+        self.assertEqual(self.at_power(10), self.inodes())
+
+    def test_092_next_part_power_stays_pending(self):
+        power = {'X_Backend_Next_Part_Power': '10'}
+        self.store(10, 0, X_Backend_No_Commit='true', **power)
+        self.assertEqual(list(self.at_power(10)), [self.file(10, 0, False)])
+        self.assertEqual(self.at_power(10), self.inodes())
+
+    def test_092_next_part_power_of_a_fragment_is_here_already(self):
+        """The request names the new partition: nothing is linked, the old one is cleaned."""
+        h = tree.hash_of(self.name)
+        for n in (5, 6):
+            directory = os.path.join(self.server.device, 'objects-2', str(int(h[:8], 16) >> 23), h[-3:], h)
+            tree.write_file(directory, self.file(n, 0), ARCHIVES[0],
+                            tree.data_items(self.name, self.t(n), ARCHIVES[0]))
+        self.path = f'/sda1/{int(h[:8], 16) >> 22}{self.name}'
+        self.store(10, 1, X_Backend_Next_Part_Power='10')
+        self.assertEqual(list(self.at_power(9)), [self.file(6, 0)])
+        self.assertEqual(self.here(), [self.file(10, 1)])
 
     def test_newer_commit_removes_older(self):
         self.store(10, 0)

@@ -58,7 +58,11 @@ class Get(SwiftCase):
     def test_123_get_expired_open_expired_header(self):
         """A header of newer releases; 2.30.1 does not know it."""
         self.put_body(X_Delete_At=self.base + 30)
-        self.get(404, X_Backend_Open_Expired='true')
+        for method in ('GET', 'HEAD'):
+            r = self.expect(404, method, X_Backend_Open_Expired='true')
+            self.assertEqual(r.get('X-Backend-Timestamp'), self.t(10))
+        self.post(40, 404, X_Backend_Open_Expired='true')
+        self.assertEqual(self.files(), [self.t(10) + '.data'])
 
     def test_124_head_range_ignored(self):
         self.put_body()
@@ -93,10 +97,14 @@ class Get(SwiftCase):
 
     def test_130_if_match_miss_beats_bad_range(self):
         self.put_body()
-        self.get(412, If_Match='other', Range='bytes=500-')
+        self.check(self.get(412, If_Match='other', Range='bytes=500-'), 412, '')
 
     def test_131_if_match_star_absent(self):
-        self.check(self.get(412, If_Match='*'), 412, '')
+        r = self.get(412, If_Match='*')
+        self.assertEqual((r.body, r.get('X-Backend-Timestamp')), (b'', None))
+        self.delete(20, 404)
+        r = self.get(412, If_Match='*')
+        self.assertEqual((r.body, r.get('X-Backend-Timestamp')), (b'', self.t(20)))
 
     def test_132_if_match_etag_absent(self):
         self.get(404, If_Match=ETAG)
@@ -147,7 +155,9 @@ class Get(SwiftCase):
         self.put_body()
         r = self.range('bytes=104-', 416)
         self.assertEqual((r.get('Content-Range'), r.get('Content-Type')), ('bytes */104', 'text/plain'))
-        self.assertEqual(len(r.body), 97)
+        self.assertEqual(r.body, b'<html><h1>Requested Range Not Satisfiable</h1><p>The Range requested '
+                         b'is not available.</p></html>')
+        self.assertEqual((r.get('Content-Length'), r.get('Etag')), ('97', f'"{ETAG}"'))
 
     def test_141_range_suffix_zero(self):
         self.put_body()

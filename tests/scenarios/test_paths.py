@@ -3,19 +3,31 @@
 from base import SwiftCase
 
 HTML = '<html><h1>{}</h1><p>{}</p></html>'
+NOT_FOUND = HTML.format('Not Found', 'The resource could not be found.')
+NOT_ALLOWED = HTML.format('Method Not Allowed', 'The method is not allowed for this resource.')
+NO_DEVICE = HTML.format('Insufficient Storage',
+                        'There was not enough space to save the resource. Drive: {}')
+UTF8 = 'Invalid UTF8 or contains NULL'
 
 
 class Paths(SwiftCase):
+    def plain(self, status, target, text, method='GET', **headers):
+        r = self.expect(status, method, target, text=text, **headers)
+        self.assertEqual(r.get('Content-Type'), 'text/plain')
+
+    def page(self, status, target, text, method='GET', **headers):
+        r = self.expect(status, method, target, text=text, **headers)
+        self.assertEqual(r.get('Content-Type'), 'text/html; charset=UTF-8')
+        return r
+
     def test_001_path_missing_object(self):
-        r = self.get(400, f'{self.prefix}/a/c')
-        self.assertIn('text/plain', r.get('Content-Type'))
-        self.assertEqual(r.body.decode(), f'Invalid path: {self.prefix}/a/c')
+        self.plain(400, f'{self.prefix}/a/c', f'Invalid path: {self.prefix}/a/c')
 
     def test_002_path_empty_object(self):
-        self.get(400, f'{self.prefix}/a/c/')
+        self.plain(400, f'{self.prefix}/a/c/', f'Invalid path: {self.prefix}/a/c/')
 
     def test_003_path_empty_container(self):
-        self.get(400, f'{self.prefix}/a//o')
+        self.plain(400, f'{self.prefix}/a//o', f'Invalid path: {self.prefix}/a//o')
 
     def test_004_path_object_leading_trailing_slash(self):
         path = f'{self.prefix}/a/c//x/'
@@ -24,17 +36,20 @@ class Paths(SwiftCase):
         self.get(path=path)
 
     def test_005_path_device_dotdot(self):
-        self.expect(400, 'GET', '/../0/a/c/o', text='Invalid device: ..')
+        self.plain(400, '/../0/a/c/o', 'Invalid device: ..')
 
     def test_006_path_partition_dotdot(self):
-        self.expect(400, 'GET', '/sda1/../a/c/o', text='Invalid partition: ..')
+        self.plain(400, '/sda1/../a/c/o', 'Invalid partition: ..')
 
     def test_007_path_partition_not_numeric(self):
-        self.put(path=f'/sda1/notnum{self.partition}/a/c/o')
+        path = f'/sda1/notnum{self.partition}/a/c/o'
+        self.put(path=path)
+        self.assertEqual(self.files(path), [self.t(10) + '.data'])
 
     def test_008_path_percent_2f_is_separator(self):
         self.put(path=f'{self.prefix}/a/c/pp%2Fqq')
-        self.get(path=f'{self.prefix}/a/c/pp/qq')
+        self.assertEqual(self.get(path=f'{self.prefix}/a/c/pp/qq').body, b'0123456789')
+        self.assertEqual(self.stored(f'{self.prefix}/a/c/pp/qq')['name'], '/a/c/pp/qq')
 
     def test_009_path_plus_is_literal(self):
         self.put(path=f'{self.prefix}/a/c/pl+us')
@@ -42,31 +57,33 @@ class Paths(SwiftCase):
         self.get(404, path=f'{self.prefix}/a/c/pl%20us')
 
     def test_010_path_invalid_utf8(self):
-        for method in ('GET', 'PUT', 'POST', 'DELETE'):
-            self.expect(412, method, f'{self.prefix}/a/c/%ff', text='Invalid UTF8 or contains NULL')
+        for method in ('GET', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'REPLICATE', 'SSYNC'):
+            self.page(412, f'{self.prefix}/a/c/%ff', UTF8, method)
+        r = self.head(412, f'{self.prefix}/a/c/%ff')
+        self.assertEqual(r.get('Content-Length'), str(len(UTF8)))
 
     def test_011_path_utf8_surrogate(self):
-        self.get(412, f'{self.prefix}/a/c/%ed%a0%80')
+        self.page(412, f'{self.prefix}/a/c/%ed%a0%80', UTF8)
 
     def test_012_path_utf8_overlong(self):
-        self.get(412, f'{self.prefix}/a/c/%c0%af')
+        self.page(412, f'{self.prefix}/a/c/%c0%af', UTF8)
 
     def test_013_utf8_check_beats_method(self):
-        self.expect(412, 'FOO', f'{self.prefix}/a/c/%ff')
+        self.page(412, f'{self.prefix}/a/c/%ff', UTF8, 'FOO')
 
     def test_014_method_unknown(self):
-        r = self.expect(405, 'FOO', '/x')
+        r = self.page(405, '/x', NOT_ALLOWED, 'FOO')
         self.assertIsNone(r.get('Allow'))
 
     def test_015_method_case_sensitive(self):
-        self.expect(405, 'get', self.path)
+        self.put()
+        self.page(405, self.path, NOT_ALLOWED, 'get')
 
     def test_016_policy_unknown_beats_path(self):
-        self.expect(503, 'GET', '/bad', text='No policy with index 99',
-                    X_Backend_Storage_Policy_Index='99')
+        self.plain(503, '/bad', 'No policy with index 99', X_Backend_Storage_Policy_Index='99')
 
     def test_017_policy_not_integer(self):
-        self.get(503, X_Backend_Storage_Policy_Index='abc')
+        self.plain(503, self.path, 'No policy with index abc', X_Backend_Storage_Policy_Index='abc')
 
     def test_018_policy_empty_is_zero(self):
         self.put(X_Backend_Storage_Policy_Index='')
@@ -74,43 +91,48 @@ class Paths(SwiftCase):
 
     def test_019_reserved_object_in_user_container(self):
         text = 'Invalid reserved-namespace object in user-namespace container'
-        self.expect(400, 'GET', f'{self.prefix}/a/c/%00o', text=text)
+        self.page(400, f'{self.prefix}/a/c/%00o', text)
 
     def test_020_user_object_in_reserved_container(self):
         text = 'Invalid user-namespace object in reserved-namespace container'
-        self.expect(400, 'GET', f'{self.prefix}/a/%00c/o', text=text)
+        self.page(400, f'{self.prefix}/a/%00c/o', text)
 
     def test_021_reserved_both(self):
-        self.get(404, f'{self.prefix}/a/%00c/%00o')
+        self.page(404, f'{self.prefix}/a/%00c/%00o', NOT_FOUND)
+        self.put(path=f'{self.prefix}/a/%00c/%00o')
+        self.get(200, f'{self.prefix}/a/%00c/%00o')
 
     def test_022_reserved_nul_not_first(self):
-        self.expect(400, 'GET', f'{self.prefix}/a/c/o%00', text='Invalid reserved-namespace object')
+        for where, target in (('object', 'a/c/o%00'), ('container', 'a/c%00/o'), ('account', 'a%00/c/o')):
+            self.page(400, f'{self.prefix}/{target}', f'Invalid reserved-namespace {where}')
 
     def test_023_reserved_rules_skip_dot_account(self):
-        self.get(404, f'{self.prefix}/.a/c/%00o')
+        self.page(404, f'{self.prefix}/.a/c/%00o', NOT_FOUND)
+        self.page(404, f'{self.prefix}/.misplaced_objects/c/%00o', NOT_FOUND)
 
     def test_024_query_ignored(self):
         self.put()
-        self.assertEqual(self.get(path=self.path + '?multipart-manifest=get').body, b'0123456789')
+        plain, asked = self.get(), self.get(path=self.path + '?multipart-manifest=get')
+        self.assertEqual((plain.body, dict(plain.headers, Date='')),
+                         (asked.body, dict(asked.headers, Date='')))
 
     def test_025_device_missing(self):
-        r = self.get(507, f'/nodev/{self.partition}/a/c/o')
-        self.assertIn('Drive: nodev', r.body.decode())
+        self.page(507, f'/nodev/{self.partition}/a/c/o', NO_DEVICE.format('nodev'))
 
     def test_026_device_not_mounted(self):
         server = self.start(conf={'DEFAULT': {'mount_check': 'true'}})
-        self.assertEqual(server.request('GET', self.path).status, 507)
+        self.check(server.request('GET', self.path), 507, NO_DEVICE.format('sda1'))
 
     def test_027_options_root(self):
         r = self.expect(200, 'OPTIONS', '/')
         self.assertEqual(r.get('Allow'), 'DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, SSYNC')
         self.assertRegex(r.get('Server'), '^object-server/')
-        self.assertEqual(r.body, b'')
+        self.assertEqual((r.body, r.get('Content-Length')), (b'', '0'))
 
     def test_028_replication_server_false(self):
         server = self.start(conf={'app:object-server': {'replication_server': 'false'}})
         for method in ('REPLICATE', 'SSYNC'):
-            self.assertEqual(server.request(method, '/sda1/0').status, 405)
+            self.check(server.request(method, '/sda1/0'), 405, NOT_ALLOWED)
         self.assertEqual(server.request('OPTIONS', '/').get('Allow'),
                          'DELETE, GET, HEAD, OPTIONS, POST, PUT')
 

@@ -53,7 +53,8 @@ class Basics(AloneCase):
         self.assertFalse([n for n, _ in r.headers if n.lower().startswith('x-backend')], r)
         r = self.expect(200, 'HEAD')
         self.assertEqual((r.get('Content-Length'), r.get('Etag')), ('5', etag))
-        self.expect(204, 'DELETE')
+        r = self.expect(204, 'DELETE')
+        self.assertEqual({n for n, _ in r.headers} & {'Content-Length', 'Transfer-Encoding'}, set())
         self.refused(self.ask('GET'), 404)
         self.expect(404, 'HEAD')
         self.refused(self.ask('DELETE'), 404)
@@ -249,6 +250,36 @@ class Names(AloneCase):
 
 
 class Refusals(AloneCase):
+    def test_an_empty_line_before_a_request(self):
+        """RFC 9112 2.2: one is passed over, wherever its bytes are cut; a second one is refused."""
+        get = wire.head_bytes('GET', '/healthcheck')
+        with self.server.connect() as c:
+            c.send(b'\r\n' + get + b'\r\n' + get)
+            for _ in range(2):
+                self.assertEqual(c.read_response().status, 200)
+            c.send(b'\r')
+            with self.server.connect() as other:
+                self.assertEqual(other.request('GET', '/healthcheck').status, 200)
+            c.send(b'\n' + get[:5])
+            c.send(get[5:])
+            self.assertEqual(c.read_response().status, 200)
+            c.send(b'\r\n\r\n' + get)
+            self.refused(c.read_response(), 400)
+            self.assertTrue(c.is_closed())
+        for data in (b'\n' + get, b'\r\r\n' + get, b' \r\n' + get):
+            with self.server.connect() as c:
+                c.send(data)
+                self.refused(c.read_response(), 400)
+
+    def test_a_deleted_answer_keeps_the_connection(self):
+        """204 says nothing of a length, and what follows it is the next answer."""
+        self.put()
+        delete = wire.head_bytes('DELETE', self.path)
+        with self.server.connect() as c:
+            c.send(delete + wire.head_bytes('GET', '/healthcheck'))
+            self.assertEqual(c.read_response('DELETE').status, 204)
+            self.assertEqual(c.read_response().body, b'OK')
+
     def test_bad_requests(self):
         for data in (b'GARBAGE\r\n\r\n', b'GET / HTTP/9.9\r\nHost: t\r\n\r\n',
                      b'GET /c/k HTTP/1.1\r\nHost : t\r\n\r\n',

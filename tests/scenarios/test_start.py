@@ -218,6 +218,16 @@ class AccessLog(SwiftCase):
         self.assertRegex(lines[0], r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "PUT ' + self.path +
                          r'" 201 - "from" "tx-one" "ua" \d+\.\d{4} ".*" \d+ -')
 
+    def test_a_disk_error_says_what_it_was(self):
+        """Swift's words, which operators look for, and the reason."""
+        os.makedirs(os.path.join(self.server.device, 'objects'), exist_ok=True)
+        with open(os.path.join(self.server.device, 'objects', self.partition), 'wb'):
+            pass
+        for method, body in (('PUT', b'x'), ('GET', None), ('POST', None), ('DELETE', None)):
+            self.expect(500, method, body=body, X_Timestamp=self.t(10), Content_Type='a/b', X_Trans_Id='tx-bad')
+            self.assertRegex(self.server.log(), f'ERROR __call__ error with {method} {self.path} : '
+                             r'Not a directory \(txn: tx-bad\)')
+
     def test_quarantine_is_logged(self):
         self.put()
         os.truncate(self.data_file(), 1)

@@ -121,10 +121,23 @@ class Container(UpdateCase):
         self.delete(5, 409, **self.told())
         self.assertEqual(self.fake.requests, [])
 
+    def test_171_post_swift_bytes_propagated(self):
+        self.put(10, Content_Type='text/plain;swift_bytes=7')
+        r = self.post(20, Content_Type='image/png', **self.told())
+        self.assertEqual(r.get('X-Backend-Content-Type'), 'image/png;swift_bytes=7')
+        self.assert_headers(self.one_request(), X_Content_Type='image/png;swift_bytes=7')
+
+    def test_175_delete_absent(self):
+        self.delete(20, 404, **self.told())
+        update = self.one_request()
+        self.assertEqual((update.op, update.path), ('DELETE', f'/cd0/77{self.acco}'))
+        self.assert_headers(update, X_Timestamp=self.t(20), X_Size=None)
+
     def test_176_delete_stale(self):
         self.put(10, X_Delete_At=self.base + 5000)
         r = self.delete(5, 409, **self.told())
         self.assertEqual(r.get('X-Backend-Timestamp'), self.t(10))
+        self.assertEqual(self.files(), [self.t(10) + '.data'])
         self.assertEqual([p['op'] for p in self.queue_pendings().values()], ['DELETE'])
         self.assertEqual(self.fake.requests, [])
 
@@ -263,10 +276,33 @@ class Container(UpdateCase):
             self.check(talk.whole(b'abc', footers), 201)
         self.assert_headers(self.one_request(), X_Etag='footer', X_Size='7')
 
+    def test_199_cu_overrides_precedence(self):
+        """Four sources, the later wins: each key is told by one of them and all before it."""
+        low, high = 'X-Backend-Container-Update-Override-', 'X-Object-Sysmeta-Container-Update-Override-'
+        headers = headers_of(self.told(X_Timestamp=self.t(10), Content_Type='text/plain'))
+        headers += [(low + k, 'low header') for k in ('A', 'B', 'C', 'D')]
+        headers += [(high + k, 'high header') for k in ('C', 'D')]
+        footers = dict({low + k: 'low footer' for k in ('B', 'C', 'D')}, **{high + 'D': 'high footer'})
+        with self.server.connect() as c:
+            talk = mime.Talk(c, self.path, headers, commit=False)
+            self.check(talk.whole(b'abc', footers), 201)
+        self.assert_headers(self.one_request(), X_A='low header', X_B='low footer', X_C='high header',
+                            X_D='high footer')
+
     def test_200_cu_ec_post(self):
         self.put(10, X_Object_Sysmeta_Ec_Etag='whole', X_Object_Sysmeta_Ec_Content_Length='999')
         self.post(20, **self.told())
         self.assert_headers(self.one_request(), X_Etag='whole', X_Size='999')
+
+    def test_200_cu_ec_post_of_a_fragment(self):
+        coded = {'X_Backend_Storage_Policy_Index': '2'}
+        data = b'whole object' * 1000
+        archive = mime.fragments(data)[1]
+        self.put(10, body=archive, X_Object_Sysmeta_Ec_Etag='whole', X_Object_Sysmeta_Ec_Frag_Index='1',
+                 X_Object_Sysmeta_Ec_Content_Length=len(data), **coded)
+        self.post(20, **self.told(**coded))
+        self.assert_headers(self.one_request(), X_Etag='whole', X_Size=str(len(data)),
+                            X_Backend_Storage_Policy_Index='2')
 
     def test_update_of_content_type_only(self):
         self.put(10)
@@ -441,6 +477,26 @@ class Connections(UpdateCase):
         self.assertTrue(wait_until(lambda: len(containers.pendings(server.device)) == 20))
         self.assertLessEqual(self.fake.open, 6)
         self.assertLessEqual(self.fake.connections, 9)
+
+    def test_usr2_shows_what_is_under_way(self):
+        """While the client waits, and when nobody waits any more."""
+        server = self.start(name='dump', conf={'DEFAULT': dict(TIMES, node_timeout=30, workers=1)})
+        self.fake.answers = [containers.hang]
+
+        def dumped():
+            before = len(server.log())
+            server.process.send_signal(signal.SIGUSR2)
+            line = ' update=PUT "/a/c/dump" age_ms='
+            wait_until(lambda: line in server.log()[before:], 1)
+            return [l for l in server.log()[before:].splitlines() if line in l]
+        headers = headers_of(dict(self.told(), X_Timestamp=self.t(1), Content_Type='a/b'))
+        self.assertEqual(server.request('PUT', '/sda1/5/a/c/dump', headers, b'x').status, 201)
+        lines = dumped()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r'in flight: loop=0 .* age_ms=\d+ targets=1/1 step=send '
+                         r'\(client answered\) \(txn: tx1\)')
+        server.process.send_signal(signal.SIGTERM)
+        self.assertEqual(server.process.wait(20), 0)
 
     def test_unused_ones_are_closed(self):
         server = self.start(name='keep', conf={'DEFAULT': dict(TIMES, update_keep_alive=0.3)})

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from base import SwiftCase, wait_until
+from base import SwiftCase, open_files, wait_until
 from harness import tree, wire
 
 
@@ -31,20 +31,8 @@ class Aborts(SwiftCase):
     Deviation, meant: Swift leaves the object's empty directories."""
     oracle_too = False
 
-    def open_files(self):
-        """Files below the device that the server has open, named or not."""
-        directory, found = f'/proc/{self.server.process.pid}/fd', []
-        for fd in os.listdir(directory):
-            try:
-                target = os.readlink(os.path.join(directory, fd))
-            except FileNotFoundError:
-                continue
-            if target.startswith(self.server.device):
-                found.append(target)
-        return found
-
     def assert_clean(self):
-        self.assertTrue(wait_until(lambda: not self.open_files()), self.open_files())
+        self.assertTrue(wait_until(lambda: not open_files(self.server)), open_files(self.server))
         self.assert_no_trace()
         left = [p for p in tree.everything(self.server.device)
                 if p.startswith('tmp') and not p.endswith('tmp') or '/.' in p and '.lock' not in p]
@@ -90,7 +78,7 @@ class Aborts(SwiftCase):
             c.send(wire.head_bytes('GET', self.path))
             c.read_head()
             c.reset()
-        self.assertTrue(wait_until(lambda: not self.open_files()), self.open_files())
+        self.assertTrue(wait_until(lambda: not open_files(self.server)), open_files(self.server))
         self.get(200)
 
     def test_refused_upload_keeps_the_old_one(self):
@@ -107,7 +95,7 @@ class Aborts(SwiftCase):
         """No descriptor stays open on a device: it could not be unmounted."""
         self.put()
         self.get()
-        self.assertTrue(wait_until(lambda: not self.open_files()), self.open_files())
+        self.assertTrue(wait_until(lambda: not open_files(self.server)), open_files(self.server))
 
 
 class Together(SwiftCase):
