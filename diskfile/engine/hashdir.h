@@ -125,6 +125,11 @@ int hashdir_sync(const struct object_place *p, unsigned existed_len);
  * 11): makes the partition if need be. -ETIMEDOUT after lock_timeout_ms. */
 int hashdir_invalidate(const struct object_place *p);
 
+/* A mark is taken by whoever hashes the suffix next, maybe before what it announced has come about:
+ * then it must be made again. So: look, invalidate, change, and look again; if the identity of
+ * hashes.pkl is another one, invalidate again. All zero: there is no hashes.pkl. */
+void hashdir_hashes_identity(const struct object_place *p, struct file_identity *ret);
+
 /* The partition's .lock, held until *ret_fd is closed. Makes the partition if need be. */
 int hashdir_lock(const struct object_place *p, int *ret_fd);
 
