@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import pickle
+import select
 import threading
 
 from base import SwiftCase, wait_until
@@ -261,12 +262,29 @@ class Ours(Case):
         self.assertEqual(len(lines), 1)
         self.assertRegex(lines[0], f'"REPLICATE {self.prefix}" 200 6 "-" "tx-hashes" "object-replicator 7"')
 
+    def fill(self, server):
+        """Every suffix there can be, with one object each."""
+        for i in range(4096):
+            at = os.path.join(server.device, 'objects', self.partition, f'{i:03x}', f'{i:029x}{i:03x}')
+            os.makedirs(at)
+            open(os.path.join(at, self.t(i) + '.data'), 'w').close()
+
     def test_many_suffixes(self):
-        """More than one piece of work, and more than a batch of a pickle holds."""
-        for i in range(2000):
-            os.makedirs(self.directory(f'{i * 2:03x}', '%029x%03x' % (i, i * 2)))
-            open(self.directory(f'{i * 2:03x}', '%029x%03x' % (i, i * 2), self.t(i) + '.data'), 'w').close()
-        self.assertEqual(self.hashes(), {f'{i * 2:03x}': md5(self.t(i) + '.data') for i in range(2000)})
+        """More than a batch of a pickle holds."""
+        self.fill(self.server)
+        self.assertEqual(self.hashes(), {f'{i:03x}': md5(self.t(i) + '.data') for i in range(4096)})
+
+    def test_objects_do_not_wait(self):
+        """The only thread of a device hashes in pieces: who comes later is served in between."""
+        server = self.start(conf={'app:object-server': {'threads_per_device': 1, 'hot_cache_size': 0}})
+        path = f'/sda1/other{self.partition}/a/c/o'
+        server.request('PUT', path, {'X-Timestamp': self.t(10), 'Content-Type': 'a/b'}, b'x')
+        self.fill(server)
+        with server.connect() as c:
+            c.send(b'REPLICATE %s HTTP/1.1\r\nHost: t\r\n\r\n' % self.prefix.encode())
+            self.assertEqual(server.request('GET', path).body, b'x')
+            self.assertEqual(select.select([c.socket], [], [], 0)[0], [], 'it was answered first')
+            self.assertEqual(len(pickle.loads(c.read_response('REPLICATE').body)), 4096)
 
     def test_not_alone(self):
         server = self.start(alone=True)
