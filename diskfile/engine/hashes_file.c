@@ -79,26 +79,12 @@ int hashes_file_read(const struct object_place *p, struct hashes_image *ret_imag
 
 /* ---- writing ---- */
 
-static int write_all(int fd, const char *at, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 static int write_synced(const char *path, const struct hashes_image *image)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, image->bytes, image->len);
+    int r = disk_write_full(fd, image->bytes, image->len, 0);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     close(fd);
@@ -222,7 +208,7 @@ int hashes_file_invalidate(const struct object_place *p, struct slice lines)
         open(path_in(p, "hashes.invalid", &path), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    int r = write_all(fd, lines.at, lines.len);
+    int r = disk_write_full(fd, lines.at, lines.len, 0);
     close(fd);
     return r;
 }
