@@ -135,9 +135,11 @@ int hashdir_invalidate(const struct object_place *p)
 
 void hashdir_hashes_identity(const struct object_place *p, struct file_identity *ret)
 {
+    static const char name[] = "/hashes.pkl";
     char path[PATH_MAX + NAME_BYTES];
-    struct stat st = {0};
-    snprintf(path, sizeof(path), "%.*s/hashes.pkl", (int)p->partition_len, p->dir);
+    struct stat st;
+    memcpy(path, p->dir, p->partition_len);
+    memcpy(path + p->partition_len, name, sizeof(name));
     if (stat(path, &st) < 0) /* whatever the reason: compared with another answer */
         memset(&st, 0, sizeof(st));
     file_identity_of(&st, ret);
