@@ -83,6 +83,27 @@ def command_of(device, contestant, kind, settings):
             *[f'--set={s}' for s in settings], device.conf, 'once']
 
 
+def peak_of(pid):
+    """KiB, of the largest of it and its children."""
+    peak = 0
+    try:
+        with open(f'/proc/{pid}/status', encoding='latin-1') as f:
+            peak = int(re.search(r'VmHWM:\s+(\d+) kB', f.read())[1])
+        with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
+            return max([peak] + [peak_of(int(child)) for child in f.read().split()])
+    except (OSError, TypeError):        # it has ended: a zombie has no memory
+        return peak
+
+
+def watch(pid):
+    """Until it has ended. ru_maxrss would count what this process here was at the fork."""
+    peak = 0
+    while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        peak = max(peak, peak_of(pid))
+        time.sleep(0.02)
+    return peak
+
+
 def run(device, contestant, kind, settings=()):
     """kind: 'ZBF', 'ALL' or 'SWEEP'. CPU and peak are those of the process and its children."""
     log_path = os.path.join(device.root, f'{contestant}.log')
@@ -90,13 +111,14 @@ def run(device, contestant, kind, settings=()):
         begin = time.monotonic()
         process = subprocess.Popen(command_of(device, contestant, kind, settings),
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        peak_kib = watch(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         whole_s = time.monotonic() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     with open(log_path, encoding='latin-1') as log:
         text = log.read()
     result = {'whole_s': whole_s, 'cpu_s': usage.ru_utime + usage.ru_stime,
-              'user_s': usage.ru_utime, 'peak_kib': usage.ru_maxrss}
+              'user_s': usage.ru_utime, 'peak_kib': peak_kib}
     if kind == 'SWEEP':
         check(process.returncode in (0, 1), contestant, text)
         return dict(result, elapsed_s=whole_s)
