@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,31 @@ int hashdir_sync(const struct object_place *p, unsigned existed_len)
             return r;
     }
     return 0;
+}
+
+/* The mark comes first: a rehash must not find the new name with no mark set. */
+static int rename_durable(const struct object_place *p, const char *from, const char *to)
+{
+    int r = hashdir_invalidate(p);
+    if (r < 0)
+        return r;
+    int dirfd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return -errno;
+    r = renameat(dirfd, from, dirfd, to) < 0 || fsync(dirfd) < 0 ? -errno : 0;
+    close(dirfd);
+    return r;
+}
+
+int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int index)
+{
+    struct file_name file = {.kind = FILE_DATA, .timestamp = ts, .fragment = index};
+    char from[FILENAME_MAX_LEN], to[FILENAME_MAX_LEN];
+    filename_format(&file, from);
+    file.durable = true;
+    filename_format(&file, to);
+    int r = rename_durable(p, from, to);
+    return r < 0 ? r : hashdir_clean(p, df_now());
 }
 
 static unsigned unlink_obsolete(int dirfd, const struct selection *s)
