@@ -255,7 +255,7 @@ static bool step_opening(struct session *s)
 
 static bool step_admission(struct session *s)
 {
-    if (s->admission.loop != NULL)
+    if (!s->writable || s->admission.loop != NULL)
         return false;
     admission_ask(&s->admission, s->request->loop, &s->partition, on_admitted, s);
     return true;

@@ -102,7 +102,10 @@ class SsyncCase(SwiftCase):
 
     def wants(self, n, more='', **headers):
         """What is wanted of an offer of this test's object."""
-        return self.talk(**headers).check(self.offer(n, more=more)).get(tree.hash_of(self.name), '')
+        talk = self.talk(**headers)
+        found = talk.check(self.offer(n, more=more))
+        self.assertEqual(talk.send(UP, UP_END).rest(), (UP + UP_END, True))
+        return found.get(tree.hash_of(self.name), '')
 
     def updates(self, *parts, server=None, **headers):
         talk = self.talk(server, **headers)
