@@ -2,6 +2,7 @@
 #include "server/ssync/offer.h"
 #include "diskfile/format/number.h"
 #include "server/ssync/lines.h"
+#include "server/verbs/path.h"
 
 enum { WORD_MAX = 512 };
 
@@ -126,9 +127,9 @@ const char *offer_parse(struct slice line, struct offer *ret)
         return "list index out of range";
     if (!is_ascii(hash) || !is_ascii(time) || !is_ascii(items))
         return "an offer is not ASCII";
-    if (hash.len >= OFFER_HASH_MAX || !decode(hash, room, &text))
+    if (!decode(hash, room, &text) || 3 * text.len >= OFFER_HASH_MAX)
         return "the hash of an offer is too long";
-    memcpy(ret->word, hash.at, hash.len);
+    (void)path_quote(text, ret->word);
     keep_hash(text, ret);
     if (!decode(time, room, &text) || timestamp_parse(text, &ret->data) < 0)
         return bad_time;

@@ -11,10 +11,10 @@
 
 #include "diskfile/diskfile.h"
 
-enum { OFFER_HASH_MAX = 128 };
+enum { OFFER_HASH_MAX = 256 };
 
 struct offer {
-    char word[OFFER_HASH_MAX];   /* the first word as received, which an answer repeats */
+    char word[OFFER_HASH_MAX];   /* the first word, percent-encoded anew: an answer repeats it */
     char hash[HASH_HEX_LEN + 1]; /* it decoded, or empty: it can be no object's */
     struct timestamp data, meta, ctype;
     bool durable;

@@ -551,7 +551,10 @@ class Ends(SsyncCase):
         self.assert_nothing_stored()
 
     def test_broken_chunks(self):
-        for before in ([], [START], [START, END, UP, self.put_part(10)[:-2]]):
+        starts = [[], [START], [START, END, UP, self.put_part(10)[:-2]]]
+        if self.is_oracle:
+            starts.pop()    # 2.30.1 waits for the next subrequest; 2.36 does not
+        for before in starts:
             talk = self.talk().send(*before)
             talk.wire.send(b'zz\r\n')
             text, whole = talk.rest()
