@@ -24,6 +24,25 @@ static void say_to_log(const struct session *s, enum log_level level, const char
              s->partition.partition.at, what, text);
 }
 
+/* What is waited for, as Swift calls it. */
+static const char *const contexts[STEPS] = {
+    [STEP_MISSING_START] = "missing_check start",
+    [STEP_OFFERS] = "missing_check line",
+    [STEP_LOOKING] = "missing_check line",
+    [STEP_WANTED] = "updates start",
+    [STEP_UPDATES_START] = "updates start",
+    [STEP_PART_LINE] = "updates line",
+    [STEP_PART_HEAD] = "updates line",
+    [STEP_PART_BODY] = "updates content",
+    [STEP_PART_REST] = "updates content",
+    [STEP_FAREWELL] = "updates line",
+};
+
+static const char *context_of(const struct session *s)
+{
+    return contexts[s->step] != NULL ? contexts[s->step] : "start";
+}
+
 /* ---- output ---- */
 
 static void on_ready(struct request *r)
@@ -85,6 +104,12 @@ void session_fail(struct session *s, int code, const char *format, ...)
     }
 }
 
+void session_cut_short(struct session *s)
+{
+    say_to_log(s, LOG_LEVEL_ERROR, "read failed in ssync.Receiver: ", context_of(s));
+    session_drop(s);
+}
+
 static bool is_busy(const struct session *s)
 {
     return s->checking || s->looking || s->updates.running;
@@ -104,24 +129,6 @@ static bool finish(struct session *s)
 }
 
 /* ---- input ---- */
-
-static const char *const contexts[STEPS] = {
-    [STEP_MISSING_START] = "missing_check start",
-    [STEP_OFFERS] = "missing_check line",
-    [STEP_LOOKING] = "missing_check line",
-    [STEP_WANTED] = "updates start",
-    [STEP_UPDATES_START] = "updates start",
-    [STEP_PART_LINE] = "updates line",
-    [STEP_PART_HEAD] = "updates line",
-    [STEP_PART_BODY] = "updates content",
-    [STEP_PART_REST] = "updates content",
-    [STEP_FAREWELL] = "updates line",
-};
-
-static const char *context_of(const struct session *s)
-{
-    return contexts[s->step] != NULL ? contexts[s->step] : "start";
-}
 
 /* After a line ends its time begins anew: who enumerates objects on a slow disk is not late. */
 enum input session_line(struct session *s, struct slice *ret_line)
@@ -201,8 +208,7 @@ static void on_failed(struct request *r, int err)
     if (err == -ETIMEDOUT && !over) {
         too_late(s);
     } else if (!over) {
-        say_to_log(s, LOG_LEVEL_ERROR, "read failed in ssync.Receiver: ", context_of(s));
-        session_drop(s);
+        session_cut_short(s);
     }
     updates_fail_part(s, err); /* no other subrequest runs: it is over */
     session_run(s);

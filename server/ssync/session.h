@@ -118,8 +118,9 @@ void session_say_text(struct session *s, const char *text);
 /* ":ERROR: code 'text'", and the end (S3). The text is copied, and logged. */
 void session_fail(struct session *s, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Without a word. */
+/* Without a word: nobody listens, or what comes in makes no sense. */
 void session_drop(struct session *s);
+void session_cut_short(struct session *s); /* the same, logged: the stream broke off */
 
 /* ---- steps ---- */
 

@@ -230,6 +230,7 @@ bool updates_body(struct session *s)
     if (!subrequest_wants(u->part))
         return false; /* the disk's turn */
     if (s->ended) {
+        u->left = 0;
         subrequest_fail(u->part, -ECONNRESET);
         return true;
     }
@@ -291,6 +292,10 @@ bool updates_rest(struct session *s)
     if (u->left > 0 && !s->ended) {
         s->hungry = true;
         return false;
+    }
+    if (u->left > 0) { /* of a body that nobody wanted: Swift says nothing then either */
+        session_cut_short(s);
+        return true;
     }
     u->piece = 0;
     s->step = STEP_PART_LINE;

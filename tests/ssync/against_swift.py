@@ -100,7 +100,8 @@ class Case:
     def an_update(self):
         d = self.dice
         method, name, body = d.choice(('PUT', 'PUT', 'POST', 'DELETE')), d.choice(NAMES), b''
-        pairs = [('X-Timestamp', self.t(self.time()))]
+        n = self.time()
+        pairs = [('X-Timestamp', self.t(n))]
         if method == 'PUT':
             index = d.randrange(3)
             body = ARCHIVES[index] if self.policy == 2 else bytes(d.choice((0, 1, 700, 70000)))
@@ -113,7 +114,8 @@ class Case:
                 digest = tree.hashlib.md5(body).hexdigest()
                 pairs.append(('ETag', d.choice((digest, f'"{digest}"', '0' * 32))))
         if method == 'POST' and d.random() < 0.4:
-            pairs += [('Content-Type', 'x/y'), ('Content-Type-Timestamp', self.t(self.time()))]
+            # Never later than the metadata: Swift 2.30.1 fails at that (500) if there was no .meta.
+            pairs += [('Content-Type', 'x/y'), ('Content-Type-Timestamp', self.t(min(n, self.time())))]
         for header in ('X-Object-Meta-A', 'x-object-meta-b', 'Foo', 'X-Delete-At', 'X-Object-Sysmeta-S',
                        'Content-Encoding', 'x-object-transient-sysmeta-T'):
             if d.random() < 0.15:
@@ -195,8 +197,9 @@ def objects(device, case):
     return found
 
 
-# Words of Python that no sender looks at; one text of ours may stand for several of them.
-LOOSE = re.compile(rb"(:ERROR: 0 )(?!['\"](Looking|Too many|Invalid sub|No content|Got no|not enough|list index)"
+# Words of Python that no sender looks at: one text of ours may stand for several of them, and a
+# part of a body that is taken for a line is not shown whole.
+LOOSE = re.compile(rb"(:ERROR: 0 )(?!['\"](Looking|Too many|Invalid subrequest method \w+'|No content|Got no|list index)"
                    rb"|['\"]\w+ subrequest with|[\"']invalid literal).*")
 
 
@@ -212,6 +215,8 @@ def compare(case, oracle, ours):
     found = []
     if normal(answers[0]) != normal(answers[1]):
         found.append(('said', *answers))
+    if END not in answers[0][1]:    # ended among the offers: how many were looked at (and what
+        return found                # lay there cleaned up) before that is nobody's concern
     return found + tree.differences(*(objects(s.device, case) for s in (oracle, ours)))
 
 
@@ -242,6 +247,11 @@ def main():
                 case = Case(seed, base)
                 found = compare(case, *both)
                 passed, failed = passed + (not found), failed + bool(found)
+                if found and args.count == 1:
+                    print(case.state, case.stream.decode('latin-1'), sep='\n')
+                    for server in both:
+                        print('\n'.join(l for l in server.log().splitlines() if 'ssync' in l.lower() or
+                                        f'/sda1/{case.partition}' in l)[-6000:])
                 for difference in found:
                     print(f'{engine}: seed {seed}: {difference}', flush=True)
         finally:

@@ -199,9 +199,9 @@ def test_many(node):
     equal(node.send(partition)['asked'], 0)
 
 
-def archives_of(node):
+def new_archives():
     data = os.urandom(200000)
-    return data, mime.fragments(data)
+    return data, mime.fragments(data, 1 << 20)        # one segment, of the policy's size
 
 
 def place_fragment(node, device, partition, name, n, index, data, archive, durable=True):
@@ -213,7 +213,7 @@ def place_fragment(node, device, partition, name, n, index, data, archive, durab
 
 def test_coded_revert(node):
     """Worked conversation 2.5b of the specification."""
-    data, archives = archives_of(node)
+    data, archives = new_archives()
     node.clear()
     first, partition = node.fresh()
     e = [first] + [node.fresh(lambda p: p == partition)[0] for _ in range(4)]
@@ -237,7 +237,7 @@ def test_coded_revert(node):
 
 def test_coded_rebuild(node):
     """The missing fragment is made of the two others, which objsrv is asked for."""
-    data, archives = archives_of(node)
+    data, archives = new_archives()
     node.clear()
     name, partition = node.fresh()
     nodes = node.primaries(2, partition)
@@ -271,7 +271,7 @@ def test_replicator_handoff(node):
 
 
 def test_reconstructor_revert(node):
-    data, archives = archives_of(node)
+    data, archives = new_archives()
     node.clear()
     name, partition = node.fresh()
     nodes = node.primaries(2, partition)
@@ -298,7 +298,7 @@ def test_replicator_primaries(node):
 
 def test_reconstructor_rebuild(node):
     node.needs_replicate()
-    data, archives = archives_of(node)
+    data, archives = new_archives()
     node.clear()
     name, partition = node.fresh()
     nodes = node.primaries(2, partition)
