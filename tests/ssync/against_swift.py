@@ -23,6 +23,7 @@ START, END = b':MISSING_CHECK: START\r\n', b':MISSING_CHECK: END\r\n'
 UP, UP_END = b':UPDATES: START\r\n', b':UPDATES: END\r\n'
 NAMES = [f'/a/c/o{i}' for i in range(5)]
 DATA = b'0123456789' * 1000
+ARCHIVES = []
 CONF = {'app:object-server': {'replication_failure_threshold': 3, 'client_timeout': 20}}
 
 
@@ -234,7 +235,7 @@ def main():
     if not servers.have_oracle():
         print("skipped: there is no Debian swift-object-server")
         sys.exit(suite.totals(0, 0, 1))
-    globals()['ARCHIVES'] = mime.fragments(DATA)
+    ARCHIVES.extend(mime.fragments(DATA))
     passed = failed = 0
     base = int(time.time()) - 1000
     for engine in args.engine or servers.ENGINES:
