@@ -73,11 +73,13 @@ static int flock_until(int fd, int64_t deadline_us)
 
 int hashdir_try_lock(const struct object_place *p, const char *name)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = open_in_partition(p, name, O_WRONLY, 0755);
     if (fd < 0)
         return fd;
-    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    if (r == 0 && fstat(fd, &st) < 0)
+        r = -errno;
     if (r == 0 && st.st_nlink > 0)
         return fd;
     close(fd);

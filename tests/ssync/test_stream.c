@@ -83,9 +83,9 @@ static void run_split(const size_t *cuts, unsigned count)
 /* At no byte, at every byte, at every two bytes. */
 static void test_every_split(void **state)
 {
-    size_t all[sizeof(stream)];
+    size_t all[sizeof(stream)] = {0};
     unsigned len = sizeof(stream) - 1;
-    run_split(NULL, 0);
+    run_split(all, 0);
     for (size_t i = 0; i <= len; i++)
         for (size_t k = i; k <= len; k++)
             run_split((const size_t[]){i, k}, 2);
