@@ -15,8 +15,6 @@
 static void feed(struct session *s)
 {
     struct updates *u = &s->updates;
-    if (u->feeding)
-        return;
     u->feeding = true;
     while (u->running && subrequest_wants(u->part)) {
         struct slice here = lines_bytes(&s->in);
@@ -37,6 +35,8 @@ static void feed(struct session *s)
 static void on_wants(void *arg)
 {
     struct session *s = arg;
+    if (s->updates.feeding) /* whoever feeds goes on; nothing may move the bytes he is lending */
+        return;
     feed(s);
     session_run(s);
 }
