@@ -114,6 +114,25 @@ class Offers(SsyncCase):
         self.assertEqual(self.wants(10), 'dm')
         self.assertTrue(self.quarantined())
 
+    def test_what_says_no_name_or_another(self):
+        """Wanted, so that a good one comes; whoever quarantines it, it is not this."""
+        for items in ({}, {'name': '/a/c/other'}):
+            told = tree.data_items(self.name, self.t(10), b'x')
+            told.pop('name')
+            told.update(items)
+            tree.write_file(self.hash_dir(), f'{self.t(10)}.data', b'x', told)
+            self.assertEqual(self.wants(10), 'dm')
+            self.assertEqual(self.files(), [f'{self.t(10)}.data'])
+            self.assertFalse(self.quarantined())
+
+    def test_damage_is_put_away(self):
+        self.put(10)
+        os.truncate(self.data_file(), 3)
+        self.assertEqual(self.wants(10), 'dm')
+        self.assertTrue(self.quarantined())
+        self.done(self.put_part(10))
+        self.assertEqual(self.get().body, b'hello')
+
     def test_obsolete_files_go(self):
         self.put(10)
         self.put(20)
