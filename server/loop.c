@@ -7,24 +7,22 @@
  * what is still in flight on the disk ends -> the disk's share is closed -> the thread ends. */
 #include "server/loop.h"
 #include "server/http/conn.h"
+#include "server/listeners.h"
 #include "server/metrics/metrics.h"
 #include "server/node/log.h"
 #include "server/offload.h"
 #include "server/updates/update.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100, ACCEPT_LOG_EVERY_S = 10 };
+enum { TELL_EVERY_MS = 10000, LOG_AGAIN_MS = 5 };
 
 enum message {
     MESSAGE_STOP = 1,
@@ -32,14 +30,6 @@ enum message {
     MESSAGE_DUMP = 4,
     MESSAGE_DRAIN = 8,
     MESSAGE_LISTEN = 16 /* look at `orders` */
-};
-
-struct listener {
-    uv_poll_t poll;
-    struct loop *loop;
-    struct listener *next;
-    int fd;
-    unsigned port; /* 0: not TCP */
 };
 
 /* A change of the listeners, on its way from another thread. */
@@ -62,14 +52,12 @@ struct loop_private {
     uv_async_t wake;
     uv_poll_t disk_ready;
     uv_prepare_t before_block;
+    uv_timer_t log_timer; /* lines that syslog had no room for */
     uv_timer_t stop_timer;
-    uv_timer_t accept_timer;
-    struct listener *listeners;
-    bool accepting;
+    struct listeners *listeners;
     bool closing; /* the handles are being closed */
     struct conns *conns;
     time_t date_of;
-    time_t accept_logged;
 };
 
 const char *loop_date(struct loop *l)
@@ -84,120 +72,17 @@ const char *loop_date(struct loop *l)
     return l->date;
 }
 
-/* ---- accepting ---- */
+/* ---- connections ---- */
 
-static void on_connection(uv_poll_t *poll, int status, int events);
-
-static void set_accepting(struct loop *l, bool on)
+static int take_connection(struct loop *l, int take_fd)
 {
-    struct loop_private *p = l->own;
-    if (p->accepting == on)
-        return;
-    p->accepting = on;
-    for (struct listener *each = p->listeners; each != NULL; each = each->next) {
-        if (on)
-            (void)uv_poll_start(&each->poll, UV_READABLE, on_connection);
-        else
-            (void)uv_poll_stop(&each->poll);
-    }
-}
-
-static bool has_room(const struct loop *l)
-{
-    return !l->stopping && l->conn_count < (uint64_t)l->config->max_clients;
-}
-
-static void on_accept_pause_over(uv_timer_t *timer)
-{
-    struct loop *l = timer->data;
-    if (has_room(l))
-        set_accepting(l, true);
-}
-
-/* No descriptor or no memory: those who wait stay in the backlog for a moment. */
-static void pause_accepting(struct loop *l, int err)
-{
-    struct loop_private *p = l->own;
-    time_t now = time(NULL);
-    if (now - p->accept_logged >= ACCEPT_LOG_EVERY_S) {
-        p->accept_logged = now;
-        log_line(LOG_LEVEL_ERROR, "cannot accept connections for now: %s (%u open on loop %u)",
-                 strerror(-err), l->conn_count, l->index);
-    }
-    set_accepting(l, false);
-    (void)uv_timer_start(&p->accept_timer, on_accept_pause_over, ACCEPT_PAUSE_MS, 0);
-}
-
-static bool is_exhausted(int err)
-{
-    return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
-}
-
-static void accept_some(struct loop *l, int listen_fd, unsigned most)
-{
-    for (unsigned i = 0; i < most; i++) {
-        if (l->conn_count >= (uint64_t)l->config->max_clients) {
-            set_accepting(l, false);
-            return;
-        }
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        int res = fd >= 0 ? conn_open(l->own->conns, fd) : -errno;
-        if (res == 0)
-            metric_add(l->metrics, METRIC_connections_opened, 1);
-        if (res < 0 && is_exhausted(-res))
-            pause_accepting(l, res);
-        if (res < 0 && (is_exhausted(-res) || res == -EAGAIN))
-            return; /* any other error is of that one connection */
-    }
-}
-
-static void on_connection(uv_poll_t *poll, int status, int events)
-{
-    struct listener *listener = poll->data;
-    (void)events;
-    if (status == 0 && listener->loop->own->accepting)
-        accept_some(listener->loop, listener->fd, ACCEPTS_PER_TURN);
-}
-
-static void set_option(int fd, int level, int name, int value)
-{
-    (void)setsockopt(fd, level, name, &value, sizeof(value)); /* a hint; not all are TCP */
-}
-
-/* Accepted sockets inherit these on Linux, which saves the calls for each. */
-static int prepare_listener(int fd, const struct config *c)
-{
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)c->keep_idle);
-    return listen(fd, (int)c->backlog) < 0 ? -errno : 0;
+    int res = conn_open(l->own->conns, take_fd);
+    if (res == 0)
+        metric_add(l->metrics, METRIC_connections_opened, 1);
+    return res;
 }
 
 /* ---- winding up ---- */
-
-static void on_listener_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-/* `*at`: out of the list. */
-static void close_listener(struct listener **at, bool take_waiting)
-{
-    struct listener *listener = *at;
-    *at = listener->next;
-    (void)uv_poll_stop(&listener->poll);
-    if (take_waiting)
-        accept_some(listener->loop, listener->fd, (unsigned)listener->loop->config->backlog);
-    uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
-    close(listener->fd); /* now: whoever came between would be taken by nobody */
-}
-
-static void close_listeners(struct loop *l, bool take_waiting)
-{
-    set_accepting(l, false);
-    while (l->own->listeners != NULL)
-        close_listener(&l->own->listeners, take_waiting);
-}
 
 static void close_handles(struct loop *l)
 {
@@ -212,7 +97,8 @@ static void close_handles(struct loop *l)
     uv_close((uv_handle_t *)&p->disk_ready, NULL);
     uv_close((uv_handle_t *)&p->before_block, NULL);
     uv_close((uv_handle_t *)&p->stop_timer, NULL);
-    uv_close((uv_handle_t *)&p->accept_timer, NULL);
+    uv_close((uv_handle_t *)&p->log_timer, NULL);
+    listeners_end(p->listeners);
 }
 
 /* Clients may be gone while what they caused is still being told to container servers. */
@@ -229,12 +115,11 @@ static void on_updates_idle(struct loop *l)
 
 static void on_conn_freed(struct loop *l)
 {
-    struct loop_private *p = l->own;
     metric_add(l->metrics, METRIC_connections_closed, 1);
     if (l->stopping && is_empty(l))
         close_handles(l);
-    else if (has_room(l) && !uv_is_active((uv_handle_t *)&p->accept_timer))
-        set_accepting(l, true);
+    else
+        listeners_resume(l->own->listeners);
 }
 
 static void on_stop_timeout(uv_timer_t *timer)
@@ -249,7 +134,7 @@ static void on_stop_timeout(uv_timer_t *timer)
 static void begin_stop(struct loop *l, bool take_waiting, double wait_s)
 {
     if (!l->stopping)
-        close_listeners(l, take_waiting);
+        listeners_close(l->own->listeners, take_waiting);
     l->stopping = true;
     (void)uv_timer_start(&l->own->stop_timer, on_stop_timeout, (uint64_t)(wait_s * 1000.0), 0);
 }
@@ -280,69 +165,15 @@ static void drain(struct loop *l)
 
 /* ---- listeners that come and go ---- */
 
-static unsigned port_of(int fd)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-        struct sockaddr_storage room;
-    } at = {0};
-    socklen_t len = sizeof(at);
-    if (getsockname(fd, &at.any, &len) < 0)
-        return 0;
-    return at.any.sa_family == AF_INET    ? ntohs(at.v4.sin_port)
-           : at.any.sa_family == AF_INET6 ? ntohs(at.v6.sin6_port)
-                                          : 0;
-}
-
-static struct listener *new_listener(struct loop *l, int fd)
-{
-    struct listener *listener = calloc(1, sizeof(*listener));
-    if (listener == NULL)
-        return NULL;
-    *listener =
-        (struct listener){.loop = l, .fd = fd, .port = port_of(fd), .next = l->own->listeners};
-    return l->own->listeners = listener;
-}
-
-static int open_listener(struct listener *listener)
-{
-    struct loop *l = listener->loop;
-    int res = prepare_listener(listener->fd, l->config);
-    if (res == 0)
-        res = uv_poll_init(&l->uv, &listener->poll, listener->fd);
-    listener->poll.data = listener;
-    return res;
-}
-
 static void add_listener(struct loop *l, int take_fd)
 {
-    struct listener *listener = l->stopping ? NULL : new_listener(l, take_fd);
-    int res = listener != NULL ? open_listener(listener) : -ENOMEM;
-    if (res == 0) {
-        if (l->own->accepting)
-            (void)uv_poll_start(&listener->poll, UV_READABLE, on_connection);
+    if (l->stopping) {
+        close(take_fd);
         return;
     }
-    if (listener != NULL) {
-        l->own->listeners = listener->next;
-        free(listener);
-    }
-    close(take_fd);
-    if (!l->stopping)
+    int res = listeners_add(l->own->listeners, take_fd);
+    if (res < 0)
         log_line(LOG_LEVEL_ERROR, "loop %u: a further port: %s", l->index, strerror(-res));
-}
-
-static void drop_listeners(struct loop *l, unsigned port)
-{
-    struct listener **at = &l->own->listeners;
-    while (*at != NULL) {
-        if ((*at)->port == port)
-            close_listener(at, true);
-        else
-            at = &(*at)->next;
-    }
 }
 
 /* In the order in which they were given. */
@@ -354,7 +185,7 @@ static void obey(struct loop *l, struct order *latest)
     if (latest->take_fd >= 0)
         add_listener(l, latest->take_fd);
     else
-        drop_listeners(l, latest->drop_port);
+        listeners_drop(l->own->listeners, latest->drop_port);
     free(latest);
 }
 
@@ -454,10 +285,18 @@ static void on_disk_ready(uv_poll_t *poll, int status, int events)
     df_thread_reap(l->disk);
 }
 
+/* The flush itself is before_block's, which comes next. */
+static void on_log_again(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
 static void on_before_block(uv_prepare_t *prepare)
 {
     struct loop *l = prepare->data;
     df_thread_flush(l->disk);
+    if (log_batch_flush() > 0 && !uv_is_active((uv_handle_t *)&l->own->log_timer))
+        (void)uv_timer_start(&l->own->log_timer, on_log_again, LOG_AGAIN_MS, 0);
 }
 
 /* ---- the thread ---- */
@@ -476,23 +315,13 @@ static int open_disk(struct loop *l)
     return uv_poll_start(&l->own->disk_ready, UV_READABLE, on_disk_ready);
 }
 
-static int open_listeners(struct loop *l)
-{
-    int res = 0;
-    for (struct listener *each = l->own->listeners; res == 0 && each != NULL; each = each->next)
-        res = open_listener(each);
-    return res;
-}
-
 static int open_loop(struct loop *l)
 {
     struct loop_private *p = l->own;
     int res = uv_loop_init(&l->uv);
     if (res < 0)
         return res;
-    res = open_listeners(l);
-    if (res == 0)
-        res = open_disk(l);
+    res = open_disk(l);
     if (res < 0)
         return res;
     res = updates_open(l, on_updates_idle, &l->updates);
@@ -506,10 +335,9 @@ static int open_loop(struct loop *l)
     (void)uv_prepare_init(&l->uv, &p->before_block);
     (void)uv_prepare_start(&p->before_block, on_before_block);
     (void)uv_timer_init(&l->uv, &p->stop_timer);
-    (void)uv_timer_init(&l->uv, &p->accept_timer);
-    p->wake.data = p->before_block.data = p->stop_timer.data = p->accept_timer.data = l;
-    set_accepting(l, true);
-    return 0;
+    (void)uv_timer_init(&l->uv, &p->log_timer);
+    p->wake.data = p->before_block.data = p->stop_timer.data = l;
+    return listeners_open(p->listeners);
 }
 
 static void count_operation(void *arg, void *owner, const char *step, uint64_t age_ms)
@@ -528,7 +356,8 @@ static void finish_disk(struct loop *l)
         if (left == 0)
             return;
         struct pollfd ready = {.fd = df_thread_fd(l->disk), .events = POLLIN};
-        (void)poll(&ready, 1, -1); /* interrupted or not: reap what there is, look again */
+        if (poll(&ready, 1, TELL_EVERY_MS) == 0) /* interrupted: reap what there is, look again */
+            df_thread_each_inflight(l->disk, dump_disk, l);
         df_thread_reap(l->disk);
     }
 }
@@ -540,7 +369,9 @@ static void *run(void *arg)
     sem_post(&l->own->opened);
     if (res < 0)
         return NULL; /* the program ends: nothing here is worth undoing */
+    log_batch_begin();
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    log_batch_end();
     pthread_mutex_lock(&l->own->ordering);
     l->own->deaf = true;
     pthread_mutex_unlock(&l->own->ordering);
@@ -581,17 +412,14 @@ static void free_loop(struct loop *l)
                 close(each->take_fd);
             free(each);
         }
-        for (struct listener *next, *each = l->own->listeners; each != NULL; each = next) {
-            next = each->next;
-            free(each);
-        }
+        listeners_free(l->own->listeners);
         pthread_mutex_destroy(&l->own->ordering);
     }
     free(l->own);
     free(l);
 }
 
-static struct loop *new_loop(const int *fds, unsigned fd_count)
+static struct loop *new_loop(void)
 {
     struct loop *l = calloc(1, sizeof(*l));
     if (l == NULL)
@@ -603,35 +431,37 @@ static struct loop *new_loop(const int *fds, unsigned fd_count)
     }
     (void)sem_init(&l->own->opened, 0, 0);
     pthread_mutex_init(&l->own->ordering, NULL);
-    for (unsigned i = 0; i < fd_count; i++)
-        if (new_listener(l, fds[i]) == NULL) {
-            free_loop(l);
-            return NULL;
-        }
+    l->own->listeners = listeners_new(l, take_connection);
+    if (l->own->listeners == NULL) {
+        free_loop(l);
+        return NULL;
+    }
     return l;
 }
 
 int loop_start(unsigned index, const struct config *config, struct df_store *store,
                const int *take_fds, unsigned fd_count, struct loop **ret_loop)
 {
-    struct loop *l = new_loop(take_fds, fd_count);
-    int res = -ENOMEM;
-    if (l != NULL) {
+    struct loop *l = new_loop();
+    int res = l != NULL ? 0 : -ENOMEM;
+    for (unsigned i = 0; i < fd_count; i++) {
+        if (res == 0)
+            res = listeners_add(l->own->listeners, take_fds[i]);
+        else
+            close(take_fds[i]);
+    }
+    if (res == 0) {
         l->index = index;
         l->config = config;
         l->store = store;
         l->metrics = metrics_of(index);
         res = start_thread(l);
     }
-    if (res < 0) {
-        for (unsigned i = 0; i < fd_count; i++)
-            close(take_fds[i]);
-        if (l != NULL)
-            free_loop(l);
-        return res;
-    }
-    *ret_loop = l;
-    return 0;
+    if (res == 0)
+        *ret_loop = l;
+    else if (l != NULL)
+        free_loop(l);
+    return res;
 }
 
 bool loop_ended(const struct loop *l)

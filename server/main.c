@@ -493,6 +493,10 @@ int main(int argc, char **argv)
     inherit_close(&s.from);
     say_ready(&s);
     res = oversee(&s);
+    if (s.abandoned) {
+        remove_pid_file(&s);
+        _exit(res);
+    }
     release(&s);
     return res;
 }

@@ -17,9 +17,9 @@
 #include "server/control.h"
 #include "server/node/log.h"
 #include "server/node/notify.h"
+#include "server/ring_watch.h"
 #include "server/server.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCKS_MOST = 256 };
+enum { LOCKS_MOST = 256, STOP_TELL_EVERY_MS = 10000 };
 
 enum child_state { CHILD_STARTING, CHILD_SERVING, CHILD_STALE };
 
@@ -53,6 +53,8 @@ struct overseer {
     bool again; /* another reload was wanted meanwhile */
     struct inheritance estate;
     uint64_t rings_due_ms;
+    uint64_t stop_began_ms, stop_tell_ms, stop_end_ms;
+    bool given_up; /* at stop_end_ms our own loops were not gone */
     int status;
 };
 
@@ -124,12 +126,17 @@ void server_end(struct server *s)
     s->store = NULL;
 }
 
+static unsigned busy_loops(const struct server *s)
+{
+    unsigned busy = 0;
+    for (unsigned i = 0; i < s->loop_count; i++)
+        busy += loop_ended(s->loops[i]) ? 0 : 1;
+    return busy;
+}
+
 static void look_after_loops(struct overseer *o)
 {
-    for (unsigned i = 0; i < o->s->loop_count; i++)
-        if (!loop_ended(o->s->loops[i]))
-            return;
-    if (o->over)
+    if (o->over || busy_loops(o->s) > 0)
         return;
     server_end(o->s);
     o->over = true;
@@ -140,37 +147,17 @@ static void look_after_loops(struct overseer *o)
 
 /* ---- the estate ---- */
 
-/* Given, also if that fails. */
-static int add(struct inheritance *estate, int take_fd, enum inherit_kind kind)
-{
-    struct inherited *items =
-        reallocarray(estate->items, estate->count + 1, sizeof(*estate->items));
-    if (items == NULL) {
-        close(take_fd);
-        return -ENOMEM;
-    }
-    estate->items = items;
-    estate->items[estate->count++] = (struct inherited){take_fd, kind};
-    return 0;
-}
-
-static int add_copy(struct inheritance *estate, int fd, enum inherit_kind kind)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy < 0 ? -errno : add(estate, copy, kind);
-}
-
 static int collect(const struct server *s, struct inheritance *ret)
 {
     int locks[LOCKS_MOST], res = 0;
     unsigned count = df_store_locks(s->store, locks, LOCKS_MOST);
     for (unsigned i = 0; i < count; i++) {
-        int one = add(ret, locks[i], INHERIT_LOCK);
+        int one = inherit_add(ret, locks[i], INHERIT_LOCK);
         res = one < 0 ? one : res;
     }
     for (unsigned i = 0; i < s->listeners.count; i++)
         for (unsigned k = 0; res == 0 && k < s->listeners.ports[i].count; k++)
-            res = add_copy(ret, s->listeners.ports[i].fds[k], s->listeners.ports[i].kind);
+            res = inherit_add_copy(ret, s->listeners.ports[i].fds[k], s->listeners.ports[i].kind);
     return res;
 }
 
@@ -206,7 +193,7 @@ static int start_child(struct overseer *o, struct child *c)
     int res = control_pair(ends);
     if (res < 0)
         return res;
-    res = add(&o->estate, ends[1], INHERIT_CONTROL);
+    res = inherit_add(&o->estate, ends[1], INHERIT_CONTROL);
     if (res == 0)
         res = successor_start(&o->s->program, &o->estate, &c->pid);
     if (res < 0)
@@ -271,7 +258,7 @@ static void take_message(struct overseer *o, struct child *c, const struct contr
     } else if (m->word == CONTROL_FAILED) {
         log_line(LOG_LEVEL_ERROR, "the new server does not start: %s", m->text);
     } else if (m->word == CONTROL_ITEM && o->reload == RELOAD_ASKED && m->fd >= 0) {
-        int res = add_copy(&o->estate, m->fd, m->kind);
+        int res = inherit_add_copy(&o->estate, m->fd, m->kind);
         if (res < 0)
             fail_reload(o, strerror(-res));
     } else if (m->word == CONTROL_ESTATE && o->reload == RELOAD_ASKED) {
@@ -399,10 +386,26 @@ static _Noreturn void end_now(int number)
     _exit(1);
 }
 
+/* What may be waited for is stop_timeout's affair; what cannot be hurried, a disk's, has
+ * stop_disk_timeout on top of it. */
+static void set_stop_times(struct overseer *o, bool graceful)
+{
+    const struct config *c = o->s->config;
+    double wait_s = c->stop_disk_timeout + (graceful ? c->stop_timeout : 0);
+    uint64_t now = now_ms(), end = now + (uint64_t)(wait_s * 1000.0);
+    if (!o->stopping) {
+        o->stop_began_ms = now;
+        o->stop_tell_ms = now + STOP_TELL_EVERY_MS;
+    }
+    if (!o->stopping || end < o->stop_end_ms)
+        o->stop_end_ms = end;
+}
+
 static void stop(struct overseer *o, int number, bool graceful)
 {
     if (!o->stopping && !is_successor(o))
         tell(NOTIFY_STOPPING);
+    set_stop_times(o, graceful);
     o->stopping = true;
     for (struct child *c = o->children; c != NULL; c = c->next)
         (void)kill(c->pid, number); /* not reaped yet, so it is ours */
@@ -449,58 +452,9 @@ static void take_signals(struct overseer *o)
     look_after_loops(o);
 }
 
-/* ---- rings ---- */
+/* ---- what is due ---- */
 
-static void open_ring_port(struct server *s, unsigned port)
-{
-    struct inheritance none = {0};
-    int res = listen_add(&s->listeners, s->config, port, 0, &none, s->problem, sizeof(s->problem));
-    if (res < 0) {
-        log_line(LOG_LEVEL_ERROR, "%s", s->problem);
-        return;
-    }
-    log_line(LOG_LEVEL_NOTICE, "listening on port %u: a ring names it now", port);
-    for (unsigned i = 0; i < s->loop_count; i++) {
-        unsigned next = 0;
-        for (int fd; (fd = listen_share(&s->listeners.ports[s->listeners.count - 1], i,
-                                        s->loop_count, &next)) >= 0;)
-            loop_listen(s->loops[i], fd);
-    }
-}
-
-static void close_ring_port(struct server *s, unsigned port)
-{
-    log_line(LOG_LEVEL_NOTICE, "no longer listening on port %u: no ring names it", port);
-    listen_drop(&s->listeners, port);
-    for (unsigned i = 0; i < s->loop_count; i++)
-        loop_unlisten(s->loops[i], port);
-}
-
-static bool is_among(unsigned port, const unsigned *ports, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (ports[i] == port)
-            return true;
-    return false;
-}
-
-static void check_rings(struct server *s)
-{
-    unsigned count;
-    if (ring_ports_update(s->rings, s->problem, sizeof(s->problem)) < 0)
-        log_line(LOG_LEVEL_ERROR, "%s; its ports stay as they are", s->problem);
-    const unsigned *ports = ring_ports(s->rings, &count);
-    for (unsigned i = 0; i < count; i++)
-        if (!listen_has(&s->listeners, ports[i]))
-            open_ring_port(s, ports[i]);
-    for (unsigned i = s->listeners.count; i-- > 0;) {
-        const struct listen_port *p = &s->listeners.ports[i];
-        if (p->kind == INHERIT_LISTEN && !is_among(p->port, ports, count))
-            close_ring_port(s, p->port);
-    }
-}
-
-/* Checks if it is time; how long until the next. */
+/* Checks the rings if it is time; how long until the next. -1: never. */
 static int rings_timeout(struct overseer *o)
 {
     if (o->s->rings == NULL || !o->serving || o->frozen || o->stopping)
@@ -508,10 +462,50 @@ static int rings_timeout(struct overseer *o)
     uint64_t now = now_ms();
     if (now >= o->rings_due_ms) {
         if (o->rings_due_ms > 0)
-            check_rings(o->s);
+            ring_watch_check(o->s);
         o->rings_due_ms = now + (uint64_t)(o->s->config->ring_check_interval * 1000.0);
     }
     return (int)(o->rings_due_ms - now);
+}
+
+/* What keeps the end from coming. */
+static void tell_waiting(const struct overseer *o, uint64_t now)
+{
+    unsigned busy = busy_loops(o->s), seconds = (unsigned)((now - o->stop_began_ms) / 1000);
+    if (!o->over)
+        log_line(LOG_LEVEL_WARNING,
+                 "stopping for %u s: %u of %u workers wait for what is in flight, at most %u s "
+                 "more; a SIGTERM ends at once",
+                 seconds, busy, o->s->loop_count,
+                 now < o->stop_end_ms ? (unsigned)((o->stop_end_ms - now) / 1000) : 0);
+    for (unsigned i = 0; i < o->s->loop_count; i++)
+        loop_dump(o->s->loops[i]);
+    for (const struct child *c = o->children; c != NULL; c = c->next)
+        log_line(LOG_LEVEL_WARNING, "stopping for %u s: process %d has not ended", seconds,
+                 (int)c->pid);
+}
+
+/* A stop that takes long says why; one that waits for a disk is given up in the end. How long until
+ * the next look, -1: for ever. */
+static int stopping_timeout(struct overseer *o)
+{
+    uint64_t now = now_ms(), next = o->stop_tell_ms;
+    if (!o->stopping)
+        return -1;
+    if (now >= o->stop_tell_ms) {
+        tell_waiting(o, now);
+        next = o->stop_tell_ms = now + STOP_TELL_EVERY_MS;
+    }
+    if (!o->over && !o->given_up) {
+        o->given_up = now >= o->stop_end_ms;
+        next = o->stop_end_ms < next ? o->stop_end_ms : next;
+    }
+    return next > now ? (int)(next - now) : 0;
+}
+
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
 /* ---- the whole ---- */
@@ -529,7 +523,7 @@ static void wait_and_act(struct overseer *o)
         of[count] = c;
         polls[FIXED + count++] = (struct pollfd){.fd = c->control, .events = POLLIN};
     }
-    if (poll(polls, FIXED + count, rings_timeout(o)) <= 0)
+    if (poll(polls, FIXED + count, sooner(rings_timeout(o), stopping_timeout(o))) <= 0)
         return;
     for (unsigned i = 0; i < count; i++)
         if (polls[FIXED + i].revents != 0)
@@ -553,9 +547,16 @@ int oversee(struct server *s)
         server_end(s);
         return o.status;
     }
-    while (!o.over || o.children != NULL)
+    while ((!o.over && !o.given_up) || o.children != NULL)
         wait_and_act(&o);
     close(o.signals);
+    if (!o.over) {
+        log_line(LOG_LEVEL_ERROR,
+                 "stop_disk_timeout passed: ending while %u of %u workers wait for a disk",
+                 busy_loops(s), s->loop_count);
+        s->abandoned = true;
+        return 1;
+    }
     log_line(LOG_LEVEL_NOTICE, "stopped");
     return o.status;
 }

@@ -25,7 +25,8 @@ struct server {
     struct df_store *store;
     struct loop **loops;
     unsigned loop_count;
-    bool verbose; /* the log goes to stderr because somebody wants that */
+    bool verbose;   /* the log goes to stderr because somebody wants that */
+    bool abandoned; /* loops run on, in a disk that hangs: nothing that they use may be freed */
     char problem[PROBLEM_MAX];
 };
 
@@ -33,7 +34,7 @@ struct server {
 void oversee_signals(sigset_t *ret);
 
 /* Serves, reloads, and returns the program's exit status when all has ended. The loops are joined
- * and the store is closed then. */
+ * and the store is closed then, unless they were abandoned. */
 int oversee(struct server *s);
 
 /* Stops the loops, joins them, closes the store. */

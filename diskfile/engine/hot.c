@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hot.c -- see hot.h. A hash table with a list by last use; nothing of it is shared. */
 #include "diskfile/engine/hot.h"
+#include "diskfile/engine/watch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUCKETS       4096 /* a power of two */
@@ -15,8 +18,10 @@
 
 struct hot_table {
     size_t limit, used;
+    int watches;             /* the set; -1: there is none */
     struct hot_entry by_use; /* head of a ring: newest is by_use.older */
     struct hot_entry *buckets[BUCKETS];
+    struct hot_entry *by_watch[BUCKETS];
 };
 
 static struct hot_entry **bucket_of(struct hot_table *h, const struct object_hash *hash)
@@ -45,6 +50,7 @@ struct hot_table *hot_new(size_t limit_bytes)
     if (!h)
         return NULL;
     h->limit = limit_bytes;
+    h->watches = limit_bytes > 0 ? watch_open() : -1;
     h->by_use.newer = h->by_use.older = &h->by_use;
     return h;
 }
@@ -59,15 +65,60 @@ void hot_unref(struct hot_entry *e)
     free(e);
 }
 
+static struct hot_entry **watch_bucket_of(struct hot_table *h, int number)
+{
+    return &h->by_watch[(unsigned)number % BUCKETS];
+}
+
+static struct hot_entry *find_watched(struct hot_table *h, int number)
+{
+    struct hot_entry *e = *watch_bucket_of(h, number);
+    while (e && e->watch != number)
+        e = e->watch_chain;
+    return e;
+}
+
+static void watch_stop(struct hot_table *h, struct hot_entry *e)
+{
+    if (e->watch < 0)
+        return;
+    struct hot_entry **at = watch_bucket_of(h, e->watch);
+    while (*at != e)
+        at = &(*at)->watch_chain;
+    *at = e->watch_chain;
+    watch_remove(h->watches, e->watch);
+    e->watch = -1;
+}
+
+/* One directory has one number. Mounted twice, it has two names and so two entries: the second
+ * one does without. */
+static void watch_start(struct hot_table *h, struct hot_entry *e, int dirfd)
+{
+    int number = h->watches < 0 ? -ENOSPC : watch_add(h->watches, dirfd);
+    if (number < 0 || find_watched(h, number))
+        return;
+    struct hot_entry **bucket = watch_bucket_of(h, number);
+    e->watch = number;
+    e->watch_chain = *bucket;
+    *bucket = e;
+}
+
 static void forget(struct hot_table *h, struct hot_entry *e)
 {
     struct hot_entry **at = bucket_of(h, &e->hash);
     while (*at != e)
         at = &(*at)->chain;
     *at = e->chain;
+    watch_stop(h, e);
     list_remove(e);
     h->used -= e->cost;
     hot_unref(e);
+}
+
+static void forget_all(struct hot_table *h)
+{
+    while (h->by_use.older != &h->by_use)
+        forget(h, h->by_use.older);
 }
 
 bool hot_is_empty(const struct hot_table *h)
@@ -79,8 +130,9 @@ void hot_free(struct hot_table *h)
 {
     if (!h)
         return;
-    while (h->by_use.older != &h->by_use)
-        forget(h, h->by_use.older);
+    forget_all(h);
+    if (h->watches >= 0)
+        close(h->watches);
     free(h);
 }
 
@@ -122,30 +174,62 @@ static bool is_still(int fd, const struct file_identity *was)
     return file_identity_eq(&is, was);
 }
 
-static bool unchanged(const struct hot_entry *e)
+static bool file_is_still(int dirfd, const struct hot_entry *e)
+{
+    int fd = open_cached(dirfd, e->state.file, 0);
+    if (fd < 0)
+        return false;
+    bool same = is_still(fd, &e->identity.file);
+    close(fd);
+    return same;
+}
+
+/* The watch begins before the look: no change falls between. */
+static bool unchanged(struct hot_table *h, struct hot_entry *e)
 {
     int dirfd = open_cached(AT_FDCWD, e->dir, O_DIRECTORY);
     if (dirfd < 0)
         return false;
-    int fd = -1;
-    bool same = is_still(dirfd, &e->identity.dir);
-    if (same)
-        fd = open_cached(dirfd, e->state.file, 0);
-    same = fd >= 0 && is_still(fd, &e->identity.file);
-    if (fd >= 0)
-        close(fd);
+    if (e->watch < 0)
+        watch_start(h, e, dirfd);
+    bool same = is_still(dirfd, &e->identity.dir) && file_is_still(dirfd, e);
     close(dirfd);
     return same;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void on_change(void *table, int number)
+{
+    struct hot_table *h = table;
+    if (number == WATCH_EVERYTHING) {
+        forget_all(h);
+        return;
+    }
+    struct hot_entry *e = find_watched(h, number);
+    if (e)
+        forget(h, e);
+}
+
 struct hot_entry *hot_look(struct hot_table *h, const struct object_place *p)
 {
+    if (h->watches >= 0)
+        watch_read(h->watches, on_change, h); /* H5 */
     struct hot_entry *e = find(h, p);
     if (!e || !is_named(e, p))
         return NULL;
-    if (!unchanged(e)) {
-        forget(h, e);
-        return NULL;
+    uint64_t now = now_ms();
+    if (e->watch < 0 || now - e->looked_ms >= HOT_BELIEF_MS) {
+        if (!unchanged(h, e)) {
+            forget(h, e);
+            return NULL;
+        }
+        e->looked_ms = now;
     }
     list_remove(e);
     list_add_newest(h, e);
@@ -215,6 +299,7 @@ struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
     e->body = take_body;
     e->body_len = body_len;
     e->cost = cost;
+    e->watch = -1;
     e->refs = 2;
     struct hot_entry **bucket = bucket_of(h, &e->hash);
     e->chain = *bucket;

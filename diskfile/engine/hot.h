@@ -4,6 +4,7 @@
  * A GET of such an object needs no pool thread: the loop itself looks whether the hash
  * directory and the file are still the very ones, by system calls that answer from the
  * kernel's caches or not at all (openat2 with RESOLVE_CACHED), so a slow disk cannot stop it.
+ * That takes six calls; from then on the directory is watched (watch.h), which takes one.
  *
  * H1  An entry is what was verified whole: size, checksum, metadata checksum.
  * H2  It is given out only while device, inode, size, mtime and ctime of the directory and of
@@ -12,6 +13,9 @@
  * H3  Nothing is kept that was younger than HOT_MIN_AGE_S when it was looked at: within the
  *     grain of the file system's clock a second change would not show (git calls this "racy").
  * H4  Only objects of one file and without an expiry time: what they are is no matter of when.
+ * H5  What a watch says is read before an entry is given out; a watch is believed for
+ *     HOT_BELIEF_MS, then the entry is looked at as in H2, since a watch does not see a directory
+ *     moved that lies above. Without a watch (the kernel has no more of them) each time.
  *
  * Ownership: entries are counted; the table holds one reference. Loop thread only. */
 #ifndef OBJSRV_HOT_H
@@ -20,6 +24,7 @@
 #include "diskfile/engine/hashdir.h"
 
 #define HOT_MIN_AGE_S 2 /* ext3-sized inodes count whole seconds */
+#define HOT_BELIEF_MS 1000
 
 struct hot_table;
 
@@ -33,7 +38,10 @@ struct hot_entry {
     size_t cost; /* bytes of memory, about */
     char *dir;   /* place.dir: the partition belongs to it */
     unsigned refs;
+    int watch;                       /* its number; -1: none */
+    uint64_t looked_ms;              /* when it was last seen unchanged, CLOCK_MONOTONIC */
     struct hot_entry *chain;         /* of the same bucket */
+    struct hot_entry *watch_chain;   /* of the same bucket by watch */
     struct hot_entry *newer, *older; /* by last use */
 };
 

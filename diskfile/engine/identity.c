@@ -35,7 +35,7 @@ struct identity {
     unsigned count;
     struct data_dir *dirs; /* as configured; after identity_open() in identity order */
     pthread_mutex_t recheck;
-    const int *locks; /* identity_take_over() only */
+    const int *locks; /* identity_open() only */
     unsigned lock_count;
     char *problem; /* identity_open() only */
     size_t problem_len;
@@ -457,9 +457,8 @@ static struct identity *identity_new(const char *const *dirs, unsigned count)
     return NULL;
 }
 
-int identity_take_over(const char *const *dirs, unsigned count, const int *locks,
-                       unsigned lock_count, struct identity **ret_identity, char *problem,
-                       size_t problem_len)
+int identity_open(const char *const *dirs, unsigned count, const int *locks, unsigned lock_count,
+                  struct identity **ret_identity, char *problem, size_t problem_len)
 {
     if (count == 0 || count > IDENTITY_DIRS_MAX) {
         snprintf(problem, problem_len, "%u data directories: there may be 1 to %d", count,
@@ -485,12 +484,6 @@ int identity_take_over(const char *const *dirs, unsigned count, const int *locks
     id->lock_count = 0;
     *ret_identity = id;
     return 0;
-}
-
-int identity_open(const char *const *dirs, unsigned count, struct identity **ret_identity,
-                  char *problem, size_t problem_len)
-{
-    return identity_take_over(dirs, count, NULL, 0, ret_identity, problem, problem_len);
 }
 
 unsigned identity_locks(struct identity *identity, int *ret_fds, unsigned most)

@@ -26,14 +26,11 @@
 struct identity;
 
 /* Creates missing directories (with parents, 0755) at the first start only. On error
- * `problem` names the directory, what is wrong and the remedy. */
-int identity_open(const char *const *dirs, unsigned count, struct identity **ret_identity,
-                  char *problem, size_t problem_len);
-
-/* As identity_open() with the locks of a process that still runs; they are lent. */
-int identity_take_over(const char *const *dirs, unsigned count, const int *locks,
-                       unsigned lock_count, struct identity **ret_identity, char *problem,
-                       size_t problem_len);
+ * `problem` names the directory, what is wrong and the remedy.
+ * `locks`: those of a process that still runs and of which this one takes over; lent, may be none.
+ */
+int identity_open(const char *const *dirs, unsigned count, const int *locks, unsigned lock_count,
+                  struct identity **ret_identity, char *problem, size_t problem_len);
 
 /* Copies of the locks, yours to close, at most `most`; returns how many. */
 unsigned identity_locks(struct identity *identity, int *ret_fds, unsigned most);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* place.c -- from an object's name to where it lies: a hash directory on a device. */
 #include "diskfile/engine/hashdir.h"
+#include "diskfile/format/number.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -100,9 +101,13 @@ void place_release(struct object_place *p)
 
 size_t policy_path_component(const char *base, unsigned policy_index, char text[24])
 {
-    int n = policy_index == 0 ? snprintf(text, 24, "%s", base)
-                              : snprintf(text, 24, "%s-%u", base, policy_index);
-    return (size_t)n;
+    char *at = stpcpy(text, base);
+    if (policy_index > 0) {
+        *at++ = '-';
+        at = number_write(at, policy_index, 1);
+        *at = '\0';
+    }
+    return (size_t)(at - text);
 }
 
 const char *df_store_place(const struct df_store *store, struct slice account,

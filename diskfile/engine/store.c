@@ -373,8 +373,8 @@ static int adopt_hash_key(struct df_store *store, const char *key)
 static int open_data_dirs(struct df_store *store, const struct df_options *options)
 {
     struct store_private *own = store->own;
-    int r = identity_take_over(options->data_dirs, options->data_dir_count, options->locks,
-                               options->lock_count, &own->identity, own->problem, own->problem_len);
+    int r = identity_open(options->data_dirs, options->data_dir_count, options->locks,
+                          options->lock_count, &own->identity, own->problem, own->problem_len);
     if (r < 0)
         return r;
     store->part_power = identity_part_power(own->identity);

@@ -80,3 +80,18 @@ int number_parse(struct slice text, unsigned base, struct number *ret_number)
     *ret_number = (struct number){magnitude, minus && magnitude > 0};
     return 0;
 }
+
+char *number_write(char *at, uint64_t value, unsigned width)
+{
+    char digits[NUMBER_DIGITS_MAX];
+    unsigned len = 0;
+    do {
+        digits[len++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (; width > len; width--)
+        *at++ = '0';
+    while (len > 0)
+        *at++ = digits[--len];
+    return at;
+}

@@ -138,8 +138,11 @@ int timestamp_cmp(struct timestamp a, struct timestamp b)
 
 int timestamp_normal(struct timestamp ts, char text[TIMESTAMP_TEXT_MAX])
 {
-    return snprintf(text, TIMESTAMP_TEXT_MAX, "%010" PRIu64 ".%05" PRIu64,
-                    ts.ticks / TIMESTAMP_TICKS_PER_S, ts.ticks % TIMESTAMP_TICKS_PER_S);
+    char *at = number_write(text, ts.ticks / TIMESTAMP_TICKS_PER_S, 10);
+    *at++ = '.';
+    at = number_write(at, ts.ticks % TIMESTAMP_TICKS_PER_S, 5);
+    *at = '\0';
+    return (int)(at - text);
 }
 
 int timestamp_internal(struct timestamp ts, char text[TIMESTAMP_TEXT_MAX])

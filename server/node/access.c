@@ -6,13 +6,14 @@
  *
  * With log_format another line (log_format.h); with log_times the time of each step behind it. */
 #include "server/node/access.h"
+#include "diskfile/format/number.h"
 #include "server/http/request.h"
 #include "server/loop.h"
 #include "server/node/config.h"
 #include "server/node/log_format.h"
-#include <stdio.h>
+#include "server/node/log_template.h"
+#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define ACCESS_LINE_MAX 12288
 
@@ -95,20 +96,40 @@ static uint64_t ns_since(uint64_t start_ns)
 /* No locale: strftime's %b is English. */
 static void put_date(struct line *l)
 {
-    char text[40];
-    struct tm utc;
+    static _Thread_local char text[40];
+    static _Thread_local time_t text_of = -1;
     time_t now = time(NULL);
-    gmtime_r(&now, &utc);
-    strftime(text, sizeof(text), "%d/%b/%Y:%H:%M:%S +0000", &utc);
+    if (now != text_of) {
+        struct tm utc;
+        gmtime_r(&now, &utc);
+        strftime(text, sizeof(text), "%d/%b/%Y:%H:%M:%S +0000", &utc);
+        text_of = now;
+    }
+    put_text(l, text);
+}
+
+static void put_digits(struct line *l, uint64_t n, unsigned width)
+{
+    char text[NUMBER_DIGITS_MAX + 1];
+    *number_write(text, n, width) = '\0';
     put_text(l, text);
 }
 
 static void put_number(struct line *l, int64_t n)
 {
-    char text[24] = "-";
     if (n > 0)
-        snprintf(text, sizeof(text), "%lld", (long long)n);
-    put_text(l, text);
+        put_digits(l, (uint64_t)n, 1);
+    else
+        put(l, '-');
+}
+
+/* In seconds, to four places. */
+static void put_duration(struct line *l, uint64_t ns)
+{
+    uint64_t tenths_of_ms = (ns + 50000) / 100000;
+    put_digits(l, tenths_of_ms / 10000, 1);
+    put(l, '.');
+    put_digits(l, tenths_of_ms % 10000, 4);
 }
 
 static void put_request(struct line *l, const struct request *r)
@@ -134,9 +155,11 @@ static void put_request(struct line *l, const struct request *r)
 
 static void put_outcome(struct line *l, const struct request *r, uint64_t took_ns)
 {
-    char text[64];
-    snprintf(text, sizeof(text), "\" %.4f \"-\" %d ", (double)took_ns / 1e9, getpid());
-    put_text(l, text);
+    put_text(l, "\" ");
+    put_duration(l, took_ns);
+    put_text(l, " \"-\" ");
+    put_digits(l, (uint64_t)log_pid(), 1);
+    put(l, ' ');
     if (r->log_policy != NULL && r->log_policy[0] != '\0')
         put_text(l, r->log_policy);
     else
@@ -172,7 +195,7 @@ static void finish(enum log_level level, struct line *l, const struct request *r
 {
     put_txn(l, r);
     l->text[l->len] = '\0';
-    log_line(level, "%s", l->text);
+    log_plain(level, l->text);
 }
 
 void log_request(enum log_level level, const struct request *r, const char *text)
@@ -201,7 +224,7 @@ void log_access(const struct request *r)
     struct line l;
     l.len = 0;
     uint64_t took_ns = ns_since(r->started_ns);
-    if (log_format_is_set()) {
+    if (log_template() != NULL) {
         l.len = log_format_line(r, took_ns, l.text, sizeof(l.text) - 1);
     } else {
         put_request(&l, r);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.c -- from the operator's files to struct config.
  *
- *   file -> ini -> pipeline -> filters, app -> options -> what follows from them
+ *   file -> ini -> pipeline -> filters, app -> options -> config_check.c
  *
  * Stand-alone files need no pipeline and no [app:object-server]; swift.conf is not read. */
-#include "server/node/config.h"
-#include "server/node/log_format.h"
+#include "server/node/config_own.h"
 #include "server/node/option.h"
-#include "server/node/paste.h"
-#include "server/node/priority.h"
 #include "server/node/startmem.h"
 #include "server/node/swift_conf.h"
 #include <errno.h>
@@ -16,9 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SWIFT_CONF   "/etc/swift/swift.conf"
-#define APP          "object-server"
-#define WORKERS_MOST 1024
+#define SWIFT_CONF "/etc/swift/swift.conf"
+#define APP        "object-server"
 
 /* What stand-alone mode starts from, where the table says otherwise. */
 static const struct {
@@ -41,17 +37,7 @@ static const struct {
     {"egg:swift#backend_ratelimit", "ratelimit", offsetof(struct config, ratelimit)},
 };
 
-struct loading {
-    struct config *config;
-    struct ini *ini;
-    char *here; /* the directory that relative paths start from */
-    struct paste_context pipeline;
-    struct paste_context app;
-    char *problem;
-    size_t problem_len;
-};
-
-__attribute__((format(printf, 3, 4))) static int refuse(struct loading *l, const char *file,
+__attribute__((format(printf, 3, 4))) static int refuse(struct config_loading *l, const char *file,
                                                         const char *format, ...)
 {
     char text[1024];
@@ -64,7 +50,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct loading *l, const
 }
 
 /* "file:line: [section] option = value: expected ..." */
-static int refuse_item(struct loading *l, const struct paste_item *item, const char *expected)
+static int refuse_item(struct config_loading *l, const struct paste_item *item,
+                       const char *expected)
 {
     char where[512];
     snprintf(where, sizeof(where), "%s:%u", item->written->file, item->written->line);
@@ -72,7 +59,7 @@ static int refuse_item(struct loading *l, const struct paste_item *item, const c
                   expected);
 }
 
-static int refuse_value(struct loading *l, const char *name, const char *expected)
+int config_refuse_value(struct config_loading *l, const char *name, const char *expected)
 {
     const struct paste_item *item = paste_find(&l->app, name);
     if (item != NULL)
@@ -82,7 +69,7 @@ static int refuse_value(struct loading *l, const char *name, const char *expecte
 
 /* ---- sections ---- */
 
-static int section_of(struct loading *l, const char *kind, const char *name,
+static int section_of(struct config_loading *l, const char *kind, const char *name,
                       const struct ini_section **ret)
 {
     bool many;
@@ -94,31 +81,35 @@ static int section_of(struct loading *l, const char *kind, const char *name,
     return 0;
 }
 
-static int read_context(struct loading *l, const struct ini_section *s,
+static int read_context(struct config_loading *l, const struct ini_section *s,
                         const struct paste_context *outer, struct paste_context *ret)
 {
     return paste_read(l->ini, s, outer, ret, l->problem, l->problem_len);
 }
 
-/* Options of the section that nobody knows. They do no harm, but may be slips. */
 /* Swift's older place for it: beats the one in [swift-constraints]. */
 #define OLD_ACCOUNT_PREFIX "auto_create_account_prefix"
 
-static void collect_unknown(struct loading *l, const char *section, const struct paste_context *c,
-                            const struct ini_section *s)
+static void note_unknown(struct config_loading *l, const char *section, const char *name)
+{
+    char *text = NULL;
+    if (asprintf(&text, "%s/%s", section, name) < 0)
+        text = NULL;
+    start_memory(text);
+    text_list_add(&l->config->unknown, slice_of(text));
+    free(text);
+}
+
+/* Options of the section that nobody knows. They do no harm, but may be slips. */
+static void collect_unknown(struct config_loading *l, const char *section,
+                            const struct paste_context *c, const struct ini_section *s)
 {
     for (unsigned i = 0; i < c->count; i++) {
         const struct paste_item *item = &c->items[i];
         bool here = item->section == s->name && item->written->line > 0 &&
                     strcmp(item->name, OLD_ACCOUNT_PREFIX) != 0;
-        if (!here || strcmp(item->name, "use") == 0 || option_find(section, item->name) != NULL)
-            continue;
-        char *text = NULL;
-        if (asprintf(&text, "%s/%s", s->name, item->name) < 0)
-            text = NULL;
-        start_memory(text);
-        text_list_add(&l->config->unknown, slice_of(text));
-        free(text);
+        if (here && strcmp(item->name, "use") != 0 && option_find(section, item->name) == NULL)
+            note_unknown(l, s->name, item->name);
     }
 }
 
@@ -129,25 +120,20 @@ static bool known_anywhere(const char *name)
            strcmp(name, OLD_ACCOUNT_PREFIX) == 0;
 }
 
-static void collect_unknown_defaults(struct loading *l)
+static void collect_unknown_defaults(struct config_loading *l)
 {
     const struct ini_section *s = ini_section(l->ini, 0);
     for (unsigned i = 0; i < s->option_count; i++) {
         const char *name = s->options[i].name;
-        if (s->options[i].line == 0 || strncmp(name, "set ", 4) == 0 || known_anywhere(name))
-            continue;
-        char *text = NULL;
-        if (asprintf(&text, "DEFAULT/%s", name) < 0)
-            text = NULL;
-        start_memory(text);
-        text_list_add(&l->config->unknown, slice_of(text));
-        free(text);
+        if (s->options[i].line > 0 && strncmp(name, "set ", 4) != 0 && !known_anywhere(name))
+            note_unknown(l, "DEFAULT", name);
     }
 }
 
 /* ---- options ---- */
 
-static int take_options(struct loading *l, const char *section, const struct paste_context *c)
+static int take_options(struct config_loading *l, const char *section,
+                        const struct paste_context *c)
 {
     unsigned count;
     const struct option_row *rows = option_rows(&count);
@@ -184,7 +170,7 @@ static void set_standalone_defaults(struct config *c)
 
 /* ---- the pipeline ---- */
 
-static int read_filter(struct loading *l, const char *name)
+static int read_filter(struct config_loading *l, const char *name)
 {
     const struct ini_section *s;
     int res = section_of(l, "filter", name, &s);
@@ -212,7 +198,7 @@ static int read_filter(struct loading *l, const char *name)
 }
 
 /* All names but the last are filters. */
-static int read_pipeline_names(struct loading *l, char *names)
+static int read_pipeline_names(struct config_loading *l, char *names)
 {
     char *rest = names, *word = strtok_r(names, " \t\n\r\f\v", &rest);
     int res = 0;
@@ -228,7 +214,7 @@ static int read_pipeline_names(struct loading *l, char *names)
     return res;
 }
 
-static int read_pipeline(struct loading *l)
+static int read_pipeline(struct config_loading *l)
 {
     const struct ini_section *s;
     int res = section_of(l, "pipeline", "main", &s);
@@ -251,7 +237,7 @@ static int read_pipeline(struct loading *l)
 
 /* ---- the app ---- */
 
-static int check_use(struct loading *l)
+static int check_use(struct config_loading *l)
 {
     const struct paste_item *use = paste_find(&l->app, "use");
     const struct paste_item *with = paste_find(&l->app, "filter-with");
@@ -265,7 +251,7 @@ static int check_use(struct loading *l)
 }
 
 /* Before the pipeline: the mode decides whether there must be one. */
-static int read_mode(struct loading *l)
+static int read_mode(struct config_loading *l)
 {
     bool many;
     const struct ini_section *s = paste_section(l->ini, "app", APP, &many);
@@ -282,7 +268,7 @@ static int read_mode(struct loading *l)
     return res;
 }
 
-static int read_app(struct loading *l)
+static int read_app(struct config_loading *l)
 {
     struct config *c = l->config;
     const struct ini_section *s = NULL;
@@ -303,171 +289,10 @@ static int read_app(struct loading *l)
     return res;
 }
 
-/* ---- what follows ---- */
-
-static int one_of(struct loading *l, const char *name, const char *value, const char *words)
-{
-    size_t len = strlen(value);
-    for (const char *w = words; *w != '\0'; w += strcspn(w, " "), w += strspn(w, " "))
-        if (strcspn(w, " ") == len && strncasecmp(w, value, len) == 0)
-            return 0;
-    char expected[256];
-    snprintf(expected, sizeof(expected), "one of: %s", words);
-    return refuse_value(l, name, expected);
-}
-
-static int check_words(struct loading *l)
-{
-    const struct config *c = l->config;
-    int res = one_of(l, "io_engine", c->io_engine, "auto uring threads");
-    if (res == 0)
-        res = one_of(l, "on_existing", c->on_existing, "rename unlink");
-    if (res == 0)
-        res = one_of(l, "log_level", c->log_level,
-                     "DEBUG INFO NOTICE WARNING WARN ERROR CRITICAL FATAL");
-    if (res == 0)
-        res = one_of(l, "log_facility", c->log_facility,
-                     "LOG_KERN LOG_USER LOG_MAIL LOG_DAEMON LOG_AUTH LOG_SYSLOG LOG_LPR LOG_NEWS "
-                     "LOG_UUCP LOG_CRON LOG_AUTHPRIV LOG_FTP LOG_LOCAL0 LOG_LOCAL1 LOG_LOCAL2 "
-                     "LOG_LOCAL3 LOG_LOCAL4 LOG_LOCAL5 LOG_LOCAL6 LOG_LOCAL7");
-    return res;
-}
-
-static int check_priority(struct loading *l)
-{
-    const struct config *c = l->config;
-    char *end;
-    long nice_priority = strtol(c->nice_priority, &end, 10);
-    if (*end != '\0' || nice_priority < -20 || nice_priority > 20)
-        return refuse_value(l, "nice_priority", "a whole number from -20 to 20");
-    if (c->ionice_class[0] != '\0' && priority_io_class(c->ionice_class) == 0)
-        return refuse_value(l, "ionice_class",
-                            "IOPRIO_CLASS_RT, IOPRIO_CLASS_BE or IOPRIO_CLASS_IDLE");
-    return 0;
-}
-
-/* "1%" or a number of bytes; below 0 it keeps nothing free, as in Swift. */
-static int compute_reserve(struct loading *l)
-{
-    struct config *c = l->config;
-    const char *text = c->fallocate_reserve;
-    size_t len = strlen(text);
-    char *end;
-    errno = 0;
-    if (len > 1 && text[len - 1] == '%') {
-        double percent = strtod(text, &end);
-        if (end == text + len - 1 && percent <= 100) {
-            c->reserve_percent = percent > 0 ? percent : 0;
-            return 0;
-        }
-    } else {
-        long long bytes = strtoll(text, &end, 10);
-        if (len > 0 && *end == '\0' && errno == 0) {
-            c->reserve_bytes = bytes > 0 ? (uint64_t)bytes : 0;
-            return 0;
-        }
-    }
-    return refuse_value(l, "fallocate_reserve", "a number of bytes, or a percentage like 1%");
-}
-
-static int compute_workers(struct loading *l)
-{
-    struct config *c = l->config;
-    long count;
-    char *end;
-    if (strcasecmp(c->workers, "auto") == 0) {
-        count = sysconf(_SC_NPROCESSORS_ONLN);
-    } else {
-        count = strtol(c->workers, &end, 10);
-        if (end == c->workers || *end != '\0' || count < 0 || count > WORKERS_MOST)
-            return refuse_value(l, "workers", "auto, or a whole number from 0 to 1024");
-    }
-    c->worker_count = count < 1 ? 1 : (unsigned)count;
-    return 0;
-}
-
-/* The server keeps these itself, whatever the operator lists. */
-static void drop_own_headers(struct text_list *list)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < list->count; i++) {
-        const char *name = list->items[i];
-        if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "deleted") == 0 ||
-            strcasecmp(name, "etag") == 0)
-            free(list->items[i]);
-        else
-            list->items[kept++] = list->items[i];
-    }
-    list->count = kept;
-}
-
-static void anchor_data_dirs(struct loading *l)
-{
-    struct text_list *dirs = &l->config->data_dirs;
-    for (unsigned i = 0; i < dirs->count; i++) {
-        char *path = NULL;
-        if (dirs->items[i][0] == '/')
-            continue;
-        if (asprintf(&path, "%s/%s", l->here, dirs->items[i]) < 0)
-            path = NULL;
-        start_memory(path);
-        free(dirs->items[i]);
-        dirs->items[i] = path;
-    }
-}
-
-static int check_mode(struct loading *l)
-{
-    const struct config *c = l->config;
-    if (c->standalone)
-        return c->data_dirs.count > 0
-                   ? 0
-                   : refuse_value(l, "data_dirs", "one directory or more, separated by commas");
-    if (paste_find(&l->app, "bind_port") == NULL && c->servers_per_port == 0)
-        return refuse_value(l, "bind_port", "the port to listen on, as 6200");
-    if (c->data_dirs.count > 0)
-        return refuse_value(l, "data_dirs", "no value without mode = standalone");
-    if (c->devices[0] != '/')
-        return refuse_value(l, "devices", "an absolute path");
-    return 0;
-}
-
-static int check_log_format(struct loading *l)
-{
-    const struct config *c = l->config;
-    char expected[256];
-    if (!log_digest_known(c->log_anonymization_method))
-        return refuse_value(l, "log_anonymization_method",
-                            "the name of a digest, as md5 or sha256");
-    if (log_format_check(c->log_format, expected, sizeof(expected)) < 0)
-        return refuse_value(l, "log_format", expected);
-    return 0;
-}
-
-static int compute(struct loading *l)
-{
-    int res = check_mode(l);
-    if (res == 0 && l->config->standalone && l->config->servers_per_port > 0)
-        res = refuse_value(l, "servers_per_port", "0: a stand-alone server has no ring");
-    if (res == 0)
-        res = check_words(l);
-    if (res == 0)
-        res = check_log_format(l);
-    if (res == 0)
-        res = check_priority(l);
-    if (res == 0)
-        res = compute_reserve(l);
-    if (res == 0)
-        res = compute_workers(l);
-    drop_own_headers(&l->config->allowed_headers);
-    anchor_data_dirs(l);
-    return res;
-}
-
 /* ---- the whole ---- */
 
 /* What %(here)s stands for: the directory of the file, or the directory given. */
-static void find_here(struct loading *l, const char *file)
+static void find_here(struct config_loading *l, const char *file)
 {
     struct stat st;
     char *path = NULL, *cwd = file[0] == '/' ? NULL : start_memory(getcwd(NULL, 0));
@@ -482,7 +307,7 @@ static void find_here(struct loading *l, const char *file)
     ini_set_default(l->ini, "here", path);
 }
 
-static void take_old_account_prefix(struct loading *l)
+static void take_old_account_prefix(struct config_loading *l)
 {
     const struct paste_item *item = paste_find(&l->app, OLD_ACCOUNT_PREFIX);
     char expected[160];
@@ -491,7 +316,7 @@ static void take_old_account_prefix(struct loading *l)
                          expected, sizeof(expected)); /* any text will do */
 }
 
-static int load(struct loading *l, const char *file, const char *swift_conf)
+static int load(struct config_loading *l, const char *file, const char *swift_conf)
 {
     struct config *c = l->config;
     int res = ini_read(l->ini, file, l->problem, l->problem_len);
@@ -511,7 +336,7 @@ static int load(struct loading *l, const char *file, const char *swift_conf)
     if (res == 0)
         res = read_app(l);
     if (res == 0)
-        res = compute(l);
+        res = config_check(l);
     if (res == 0 && !c->standalone)
         res = swift_conf_load(c, swift_conf != NULL ? swift_conf : SWIFT_CONF, l->problem,
                               l->problem_len);
@@ -524,10 +349,10 @@ static int load(struct loading *l, const char *file, const char *swift_conf)
 int config_load(const char *file, const char *swift_conf, struct config **ret_config, char *problem,
                 size_t problem_len)
 {
-    struct loading l = {.config = start_memory(calloc(1, sizeof(struct config))),
-                        .ini = ini_new(0),
-                        .problem = problem,
-                        .problem_len = problem_len};
+    struct config_loading l = {.config = start_memory(calloc(1, sizeof(struct config))),
+                               .ini = ini_new(0),
+                               .problem = problem,
+                               .problem_len = problem_len};
     l.config->file = start_text(slice_of(file));
     l.config->swift_conf_file = start_text(slice_of(swift_conf != NULL ? swift_conf : SWIFT_CONF));
     l.config->hash_prefix = l.config->hash_suffix = SLICE("");

@@ -102,6 +102,24 @@ int inherit_one(struct inheritance *all, enum inherit_kind kind)
     return -1;
 }
 
+int inherit_add(struct inheritance *all, int take_fd, enum inherit_kind kind)
+{
+    struct inherited *items = reallocarray(all->items, all->count + 1, sizeof(*all->items));
+    if (items == NULL) {
+        close(take_fd);
+        return -ENOMEM;
+    }
+    all->items = items;
+    all->items[all->count++] = (struct inherited){take_fd, kind};
+    return 0;
+}
+
+int inherit_add_copy(struct inheritance *all, int fd, enum inherit_kind kind)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : inherit_add(all, copy, kind);
+}
+
 void inherit_close(struct inheritance *all)
 {
     for (unsigned i = 0; i < all->count; i++)

@@ -6,7 +6,8 @@
  * the new.
  *
  * Ownership: inherit_take() makes the descriptors ours, closed by exec; whoever uses one sets its
- * place to -1. inherit_close() closes what nobody wanted. From main(), before any thread. */
+ * place to -1. inherit_close() closes what nobody wanted. From main(), before any thread; but an
+ * estate for a successor is gathered with inherit_add() at any time, by the main thread. */
 #ifndef OBJSRV_INHERIT_H
 #define OBJSRV_INHERIT_H
 
@@ -38,6 +39,10 @@ int inherit_take(struct inheritance *ret, char *problem, size_t problem_len);
 
 /* The first of this kind, taken, or -1. */
 int inherit_one(struct inheritance *all, enum inherit_kind kind);
+
+/* `take_fd` is given, also if there is no memory for it (-ENOMEM). */
+int inherit_add(struct inheritance *all, int take_fd, enum inherit_kind kind);
+int inherit_add_copy(struct inheritance *all, int fd, enum inherit_kind kind);
 
 void inherit_close(struct inheritance *all);
 

@@ -4,11 +4,11 @@
  * A ring file of version 1, unpacked: "R1NG", 16 bits of version, 32 bits of length (big-endian),
  * so many bytes of JSON, then tables that do not matter here. */
 #include "server/node/ring.h"
-#include "server/node/json_walk.h"
 #include "server/node/startmem.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <jansson.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -96,46 +96,35 @@ static bool is_mine(const struct ring_ports *r, const char *address)
 /* ---- a file ---- */
 
 /* One device, or null where one was removed. */
-static void read_device(struct ring_ports *r, struct json_walk *j, struct port_set *set)
+static bool read_device(struct ring_ports *r, json_t *device, struct port_set *set)
 {
-    char name[32], ip[256] = "";
-    double port = 0;
-    if (json_walk_kind(j) != '{') {
-        json_walk_skip(j);
-        return;
-    }
-    json_walk_object(j);
-    while (json_walk_member(j, name, sizeof(name))) {
-        if (strcmp(name, "ip") == 0)
-            json_walk_text(j, ip, sizeof(ip));
-        else if (strcmp(name, "port") == 0)
-            port = json_walk_number(j);
-        else
-            json_walk_skip(j);
-    }
-    if (j->wrong == NULL && port >= 1 && port <= 65535 && is_mine(r, ip))
+    const char *ip = "";
+    int port = 0;
+    if (!json_is_object(device))
+        return json_is_null(device);
+    if (json_unpack(device, "{s?s, s?i}", "ip", &ip, "port", &port) < 0)
+        return false;
+    if (port >= 1 && port <= 65535 && is_mine(r, ip))
         add_port(set, (unsigned)port);
+    return true;
 }
 
 static int read_devices(struct ring_ports *r, struct slice text, struct port_set *set,
                         const char **ret_wrong)
 {
-    struct json_walk j;
-    char name[32];
-    bool found = false;
-    json_walk_open(&j, text);
-    json_walk_object(&j);
-    while (json_walk_member(&j, name, sizeof(name))) {
-        if (strcmp(name, "devs") != 0) {
-            json_walk_skip(&j);
-            continue;
-        }
-        found = true;
-        json_walk_array(&j);
-        while (json_walk_element(&j))
-            read_device(r, &j, set);
+    json_error_t error;
+    json_t *ring = json_loadb(text.at, text.len, JSON_ALLOW_NUL, &error);
+    if (ring == NULL) {
+        bool no_memory = json_error_code(&error) == json_error_out_of_memory;
+        *ret_wrong = no_memory ? NULL : "JSON";
+        return no_memory ? -ENOMEM : -EBADMSG;
     }
-    *ret_wrong = j.wrong != NULL ? j.wrong : found ? NULL : "a list of devices";
+    const json_t *devices = json_object_get(ring, "devs");
+    *ret_wrong = json_is_array(devices) ? NULL : "a list of devices";
+    for (size_t i = 0; i < json_array_size(devices) && *ret_wrong == NULL; i++)
+        if (!read_device(r, json_array_get(devices, i), set))
+            *ret_wrong = "devices with a text as ip and a number as port";
+    json_decref(ring);
     return *ret_wrong == NULL ? 0 : -EBADMSG;
 }
 

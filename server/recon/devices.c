@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -47,117 +48,112 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* One call per entry of `directory`. */
+/* One call per entry of `directory`; the first that says -errno ends it. */
 static int each_entry(const char *directory,
-                      void (*each)(void *arg, const char *name, const char *path), void *arg)
+                      int (*each)(void *arg, const char *name, const char *path), void *arg)
 {
     char path[PATH_MAX];
+    int res = 0;
     DIR *dir = opendir(directory);
     if (dir == NULL)
         return -errno;
     errno = 0;
-    for (struct dirent *e; (e = readdir(dir)) != NULL; errno = 0) {
+    for (struct dirent *e; res == 0 && (e = readdir(dir)) != NULL; errno = 0) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         if (snprintf(path, sizeof(path), "%s/%s", directory, e->d_name) < (int)sizeof(path))
-            each(arg, e->d_name, path);
+            res = each(arg, e->d_name, path);
     }
-    int res = -errno;
+    res = res < 0 ? res : -errno;
     closedir(dir);
     return res;
 }
 
-/* ---- devices ---- */
-
-static void put_name(void *arg, const char *name, const char *path)
+/* A list with what `each` appends. */
+static int list_devices(const struct recon_places *p,
+                        int (*each)(void *list, const char *name, const char *path), json_t **ret)
 {
-    json_text(arg, slice_of(name));
+    json_t *list = json_array();
+    int res = list != NULL ? each_entry(p->devices, each, list) : -ENOMEM;
+    if (res == 0)
+        *ret = list;
+    else
+        json_decref(list);
+    return res;
 }
 
-int recon_devices(struct json *j, const struct recon_places *p)
+static int append(json_t *list, json_t *take_value)
 {
-    struct json list;
-    size_t len;
-    json_init(&list);
-    json_array(&list);
-    int res = each_entry(p->devices, put_name, &list);
-    json_end_array(&list);
-    char *text = json_take(&list, &len);
-    json_object(j);
-    json_key(j, slice_of(p->devices));
-    if (res == 0 && text != NULL) {
-        json_copy(j, (struct slice){text, len});
-    } else {
+    return json_array_append_new(list, take_value) < 0 ? -ENOMEM : 0;
+}
+
+/* A name may be no UTF-8. */
+static json_t *name_value(const char *name)
+{
+    return json_stringn_nocheck(name, strlen(name));
+}
+
+/* ---- devices ---- */
+
+static int add_name(void *list, const char *name, const char *path)
+{
+    return append(list, name_value(name));
+}
+
+int recon_devices(const struct recon_places *p, json_t **ret)
+{
+    json_t *names = NULL, *devices = json_object();
+    int res = list_devices(p, add_name, &names);
+    if (res < 0)
         log_line(LOG_LEVEL_ERROR, "Error listing devices: %s: %s", p->devices, strerror(-res));
-        json_null(j);
-    }
-    json_end_object(j);
-    free(text);
-    return 0;
+    res = json_object_set_new_nocheck(devices, p->devices, res == 0 ? names : json_null());
+    if (res == 0)
+        *ret = devices;
+    else
+        json_decref(devices);
+    return res == 0 ? 0 : -ENOMEM;
 }
 
 /* ---- unmounted, diskusage ---- */
 
-static void begin_device(struct json *j, const char *name, bool mounted)
-{
-    json_object(j);
-    json_key(j, SLICE("device"));
-    json_text(j, slice_of(name));
-    json_key(j, SLICE("mounted"));
-    json_bool(j, mounted);
-}
-
-static void put_unmounted(void *arg, const char *name, const char *path)
+static int add_unmounted(void *list, const char *name, const char *path)
 {
     if (!is_directory(path) || (is_plain_name(name) && is_mount(path)))
-        return;
-    begin_device(arg, name, false);
-    json_end_object(arg);
+        return 0;
+    return append(list, json_pack("{s:o, s:b}", "device", name_value(name), "mounted", 0));
 }
 
-int recon_unmounted(struct json *j, const struct recon_places *p)
+int recon_unmounted(const struct recon_places *p, json_t **ret)
 {
-    json_array(j);
-    int res = each_entry(p->devices, put_unmounted, j);
-    json_end_array(j);
-    return res;
+    return list_devices(p, add_unmounted, ret);
 }
 
-static void put_sizes(struct json *j, const struct statvfs *fs)
+static json_t *usage(const char *name, const struct statvfs *fs)
 {
-    const int64_t block = (int64_t)fs->f_bsize;
-    json_key(j, SLICE("size"));
-    json_int(j, block * (int64_t)fs->f_blocks);
-    json_key(j, SLICE("used"));
-    json_int(j, block * (int64_t)(fs->f_blocks - fs->f_bavail));
-    json_key(j, SLICE("avail"));
-    json_int(j, block * (int64_t)fs->f_bavail);
+    const json_int_t block = (json_int_t)fs->f_bsize, size = block * (json_int_t)fs->f_blocks,
+                     avail = block * (json_int_t)fs->f_bavail;
+    return json_pack("{s:o, s:b, s:I, s:I, s:I}", "device", name_value(name), "mounted", 1, "size",
+                     size, "used", size - avail, "avail", avail);
 }
 
-static void put_usage(void *arg, const char *name, const char *path)
+static json_t *no_usage(const char *name)
 {
-    static const char *const sizes[] = {"size", "used", "avail"};
-    struct json *j = arg;
+    return json_pack("{s:o, s:b, s:s, s:s, s:s}", "device", name_value(name), "mounted", 0, "size",
+                     "", "used", "", "avail", "");
+}
+
+static int add_usage(void *list, const char *name, const char *path)
+{
     struct statvfs fs;
     if (!is_directory(path))
-        return;
+        return 0;
     bool mounted = is_plain_name(name) && is_mount(path) && statvfs(path, &fs) == 0;
-    begin_device(j, name, mounted);
-    if (mounted)
-        put_sizes(j, &fs);
-    for (unsigned i = 0; !mounted && i < 3; i++) {
-        json_key(j, slice_of(sizes[i]));
-        json_text(j, SLICE(""));
-    }
-    json_end_object(j);
+    return append(list, mounted ? usage(name, &fs) : no_usage(name));
 }
 
-int recon_disk_usage(struct json *j, const struct recon_places *p)
+int recon_disk_usage(const struct recon_places *p, json_t **ret)
 {
-    json_array(j);
-    int res = each_entry(p->devices, put_usage, j);
-    json_end_array(j);
-    return res;
+    return list_devices(p, add_usage, ret);
 }
 
 /* ---- quarantined ---- */
@@ -187,12 +183,12 @@ static void count_objects(struct quarantined *q, const char *key, int64_t found)
 }
 
 /* A link for each directory in it, and two of its own. */
-static void count_kind(void *arg, const char *name, const char *path)
+static int count_kind(void *arg, const char *name, const char *path)
 {
     struct quarantined *q = arg;
     struct stat st;
     if (lstat(path, &st) < 0 || st.st_nlink <= 2)
-        return;
+        return 0;
     int64_t found = (int64_t)st.st_nlink - 2;
     if (strncmp(name, "objects", 7) == 0)
         count_objects(q, strchr(name, '-') != NULL ? strchr(name, '-') + 1 : "0", found);
@@ -200,40 +196,40 @@ static void count_kind(void *arg, const char *name, const char *path)
         q->containers += found;
     else if (strcmp(name, "accounts") == 0)
         q->accounts += found;
+    return 0;
 }
 
-static void count_device(void *arg, const char *name, const char *path)
+static int count_device(void *arg, const char *name, const char *path)
 {
     char quarantine[PATH_MAX];
     if (snprintf(quarantine, sizeof(quarantine), "%s/quarantined", path) < (int)sizeof(quarantine))
         (void)each_entry(quarantine, count_kind, arg); /* most devices have none */
+    return 0;
 }
 
-static void put_count(struct json *j, const char *key, int64_t count)
+static json_t *quarantined_value(const struct quarantined *q)
 {
-    json_key(j, slice_of(key));
-    json_int(j, count);
+    json_t *policies = json_object();
+    bool failed = policies == NULL;
+    for (unsigned i = 0; i < q->count; i++)
+        failed |= json_object_set_new_nocheck(
+                      policies, q->policies[i].key,
+                      json_pack("{s:I}", "objects", (json_int_t)q->policies[i].objects)) < 0;
+    if (failed) {
+        json_decref(policies);
+        return NULL;
+    }
+    return json_pack("{s:I, s:I, s:I, s:o}", "objects", (json_int_t)q->objects, "containers",
+                     (json_int_t)q->containers, "accounts", (json_int_t)q->accounts, "policies",
+                     policies);
 }
 
-int recon_quarantined(struct json *j, const struct recon_places *p)
+int recon_quarantined(const struct recon_places *p, json_t **ret)
 {
     struct quarantined q = {.count = 0};
     int res = each_entry(p->devices, count_device, &q);
     if (res < 0)
         return res;
-    json_object(j);
-    put_count(j, "objects", q.objects);
-    put_count(j, "containers", q.containers);
-    put_count(j, "accounts", q.accounts);
-    json_key(j, SLICE("policies"));
-    json_object(j);
-    for (unsigned i = 0; i < q.count; i++) {
-        json_key(j, slice_of(q.policies[i].key));
-        json_object(j);
-        put_count(j, "objects", q.policies[i].objects);
-        json_end_object(j);
-    }
-    json_end_object(j);
-    json_end_object(j);
-    return 0;
+    *ret = quarantined_value(&q);
+    return *ret != NULL ? 0 : -ENOMEM;
 }

@@ -3,6 +3,7 @@
 #include "server/recon/recon.h"
 #include "server/loop.h"
 #include "server/node/config.h"
+#include "server/node/python_json.h"
 #include "server/offload.h"
 #include "server/recon/sources.h"
 #include "server/verbs/path.h"
@@ -25,7 +26,7 @@ struct endpoint {
     const char *check;
     const char *type; /* what stands behind it; NULL: nothing */
     unsigned flags;   /* ANY_TYPE: or anything */
-    int (*source)(struct json *j, const struct recon_places *p);
+    int (*source)(const struct recon_places *p, json_t **ret);
     const char *file; /* of the cache, if there is no source */
     const char *const *keys;
 };
@@ -144,15 +145,15 @@ static void run(struct offload_work *work)
 {
     struct question *q = question_of(work);
     const struct endpoint *e = q->endpoint;
-    struct json j;
-    json_init(&j);
+    json_t *value = NULL;
     if (e->source != NULL)
-        q->res = e->source(&j, q->places);
+        q->res = e->source(q->places, &value);
     else
-        recon_cached(&j, q->places->cache, e->file, e->keys, (e->flags & MAY_BE_MISSING) != 0);
-    q->text = json_take(&j, &q->len);
-    if (q->text == NULL && q->res == 0)
+        q->res = recon_cached(q->places->cache, e->file, e->keys, (e->flags & MAY_BE_MISSING) != 0,
+                              &value);
+    if (q->res == 0 && (q->text = python_json_dumps(value, false, &q->len)) == NULL)
         q->res = -ENOMEM;
+    json_decref(value);
 }
 
 static void release(struct offload_work *work)

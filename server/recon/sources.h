@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sources.h -- what recon reads, and from where: files of the daemons, /proc, the devices.
  *
- * Each source writes one JSON value. 0, or -errno when there is none (the answer is 500, as an
- * exception in Swift's middleware is). They block: call them on a thread that may.
+ * Each source returns one JSON value, yours to json_decref(). 0, or -errno when there is none (the
+ * answer is 500, as an exception in Swift's middleware is). They block: call them on a thread that
+ * may.
  * Not here: which path asks for which (recon.c). */
 #ifndef OBJSRV_RECON_SOURCES_H
 #define OBJSRV_RECON_SOURCES_H
 
-#include "server/recon/json.h"
+#include <jansson.h>
+#include <stdbool.h>
 
 /* Copied from the configuration once; lives as long as the process. */
 struct recon_places {
@@ -19,23 +21,24 @@ struct recon_places {
     unsigned policy_count;
 };
 
-/* Values of a daemon's JSON file: {"key": value or null, ...}. Never fails. */
-void recon_cached(struct json *j, const char *directory, const char *file, const char *const *keys,
-                  bool may_be_missing);
+/* Values of a daemon's JSON file: {"key": value or null, ...}. A file that cannot be read is
+ * logged, and is nulls. -ENOMEM. */
+int recon_cached(const char *directory, const char *file, const char *const *keys,
+                 bool may_be_missing, json_t **ret);
 
-int recon_mem(struct json *j, const struct recon_places *p);
-int recon_load(struct json *j, const struct recon_places *p);
-int recon_mounted(struct json *j, const struct recon_places *p);
-int recon_sockstat(struct json *j, const struct recon_places *p);
-int recon_time(struct json *j, const struct recon_places *p);
-int recon_version(struct json *j, const struct recon_places *p);
-int recon_ring_md5(struct json *j, const struct recon_places *p);
-int recon_swift_conf_md5(struct json *j, const struct recon_places *p);
+int recon_mem(const struct recon_places *p, json_t **ret);
+int recon_load(const struct recon_places *p, json_t **ret);
+int recon_mounted(const struct recon_places *p, json_t **ret);
+int recon_sockstat(const struct recon_places *p, json_t **ret);
+int recon_time(const struct recon_places *p, json_t **ret);
+int recon_version(const struct recon_places *p, json_t **ret);
+int recon_ring_md5(const struct recon_places *p, json_t **ret);
+int recon_swift_conf_md5(const struct recon_places *p, json_t **ret);
 
-int recon_devices(struct json *j, const struct recon_places *p);
-int recon_unmounted(struct json *j, const struct recon_places *p);
-int recon_disk_usage(struct json *j, const struct recon_places *p);
-int recon_quarantined(struct json *j, const struct recon_places *p);
+int recon_devices(const struct recon_places *p, json_t **ret);
+int recon_unmounted(const struct recon_places *p, json_t **ret);
+int recon_disk_usage(const struct recon_places *p, json_t **ret);
+int recon_quarantined(const struct recon_places *p, json_t **ret);
 
 /* A whole file, NUL behind it, yours to free; at most RECON_FILE_MAX bytes. -errno. */
 #define RECON_FILE_MAX (16u << 20)

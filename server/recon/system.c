@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* system.c -- recon's sources that are files: /proc, the daemons' caches, rings, swift.conf. */
+#include "diskfile/slice.h"
 #include "server/node/log.h"
 #include "server/recon/sources.h"
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,51 +82,52 @@ static int md5_of_file(const char *path, char hex[33])
     return res;
 }
 
+/* A set that fails has freed its value; one that gets NULL had no memory for it. */
+static int result(bool failed, json_t *value, json_t **ret)
+{
+    if (failed) {
+        json_decref(value);
+        return -ENOMEM;
+    }
+    *ret = value;
+    return 0;
+}
+
 /* ---- the daemons' numbers ---- */
 
-enum { KEYS_MAX = 8 };
-
-static void put_nulls(struct json *j, const char *const *keys)
+static json_t *read_cache(const char *path, bool may_be_missing)
 {
-    for (; *keys != NULL; keys++) {
-        json_key(j, slice_of(*keys));
-        json_null(j);
-    }
-}
-
-static void put_found(struct json *j, const char *const *keys, const struct slice *values)
-{
-    for (; *keys != NULL; keys++, values++) {
-        json_key(j, slice_of(*keys));
-        if (values->len > 0)
-            json_copy(j, *values);
-        else
-            json_null(j);
-    }
-}
-
-void recon_cached(struct json *j, const char *directory, const char *file, const char *const *keys,
-                  bool may_be_missing)
-{
-    char path[PATH_MAX], *text = NULL;
-    struct slice values[KEYS_MAX];
+    char *text = NULL;
     size_t len = 0;
-    unsigned count = 0;
-    while (keys[count] != NULL)
-        count++;
-    snprintf(path, sizeof(path), "%s/%s", directory, file);
     int res = recon_read_file(path, &text, &len);
     if (res < 0 && !(res == -ENOENT && may_be_missing))
         log_line(LOG_LEVEL_ERROR, "Error reading recon cache file: %s: %s", path, strerror(-res));
-    if (res == 0 && (res = json_find((struct slice){text, len}, keys, count, values)) < 0)
-        log_line(LOG_LEVEL_ERROR, "Error parsing recon cache file: %s: no JSON object", path);
-    json_object(j);
-    if (res == 0)
-        put_found(j, keys, values);
-    else
-        put_nulls(j, keys);
-    json_end_object(j);
+    if (res < 0)
+        return NULL;
+    json_error_t error;
+    json_t *cache = json_loadb(text, len, JSON_ALLOW_NUL, &error);
     free(text);
+    if (json_is_object(cache))
+        return cache;
+    log_line(LOG_LEVEL_ERROR, "Error parsing recon cache file: %s: %s", path,
+             cache == NULL ? error.text : "no object");
+    json_decref(cache);
+    return NULL;
+}
+
+int recon_cached(const char *directory, const char *file, const char *const *keys,
+                 bool may_be_missing, json_t **ret)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", directory, file);
+    json_t *cache = read_cache(path, may_be_missing), *wanted = json_object();
+    bool failed = wanted == NULL;
+    for (; *keys != NULL; keys++) {
+        json_t *found = json_object_get(cache, *keys);
+        failed |= json_object_set(wanted, *keys, found != NULL ? found : json_null()) < 0;
+    }
+    json_decref(cache);
+    return result(failed, wanted, ret);
 }
 
 /* ---- /proc ---- */
@@ -138,7 +141,7 @@ static struct slice trimmed(const char *from, const char *end)
     return (struct slice){from, (size_t)(end - from)};
 }
 
-int recon_mem(struct json *j, const struct recon_places *p)
+int recon_mem(const struct recon_places *p, json_t **ret)
 {
     char *text = NULL;
     size_t len = 0;
@@ -146,23 +149,23 @@ int recon_mem(struct json *j, const struct recon_places *p)
     if (res < 0)
         return res;
     assert(text != NULL);
-    json_object(j);
+    json_t *sizes = json_object();
+    bool failed = sizes == NULL;
     for (char *line = text, *end; *line != '\0'; line = end + (*end == '\n')) {
         end = line + strcspn(line, "\n");
-        const char *colon = memchr(line, ':', (size_t)(end - line));
+        char *colon = memchr(line, ':', (size_t)(end - line));
         if (colon == NULL)
             continue;
-        json_key(j, (struct slice){line, (size_t)(colon - line)});
-        json_text(j, trimmed(colon + 1, end));
+        struct slice size = trimmed(colon + 1, end);
+        *colon = '\0';
+        failed |= json_object_set_new(sizes, line, json_stringn(size.at, size.len)) < 0;
     }
-    json_end_object(j);
     free(text);
-    return 0;
+    return result(failed, sizes, ret);
 }
 
-int recon_load(struct json *j, const struct recon_places *p)
+int recon_load(const struct recon_places *p, json_t **ret)
 {
-    static const char *const names[] = {"1m", "5m", "15m"};
     char *text = NULL, tasks[64];
     double load[3];
     long long processes;
@@ -175,152 +178,140 @@ int recon_load(struct json *j, const struct recon_places *p)
     free(text);
     if (fields != 5)
         return -EINVAL;
-    json_object(j);
-    for (unsigned i = 0; i < 3; i++) {
-        json_key(j, slice_of(names[i]));
-        json_float(j, load[i]);
-    }
-    json_key(j, SLICE("tasks"));
-    json_text(j, slice_of(tasks));
-    json_key(j, SLICE("processes"));
-    json_int(j, processes);
-    json_end_object(j);
-    return 0;
+    *ret = json_pack("{s:f, s:f, s:f, s:s, s:I}", "1m", load[0], "5m", load[1], "15m", load[2],
+                     "tasks", tasks, "processes", (json_int_t)processes);
+    return *ret != NULL ? 0 : -ENOMEM;
 }
 
-int recon_mounted(struct json *j, const struct recon_places *p)
+int recon_mounted(const struct recon_places *p, json_t **ret)
 {
     char *text = NULL, *rest, *words;
     size_t len = 0;
     int res = recon_read_file("/proc/mounts", &text, &len);
     if (res < 0)
         return res;
-    json_array(j);
+    json_t *mounts = json_array();
+    bool failed = mounts == NULL;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *device = strtok_r(line, " \t", &words), *path = strtok_r(NULL, " \t", &words);
         if (path == NULL)
             continue;
-        json_object(j);
-        json_key(j, SLICE("device"));
-        json_text(j, slice_of(device));
-        json_key(j, SLICE("path"));
-        json_text(j, slice_of(path));
-        json_end_object(j);
+        json_t *mount =
+            json_pack("{s:o, s:o}", "device", json_stringn_nocheck(device, strlen(device)), "path",
+                      json_stringn_nocheck(path, strlen(path)));
+        failed |= json_array_append_new(mounts, mount) < 0;
     }
-    json_end_array(j);
     free(text);
-    return 0;
+    return result(failed, mounts, ret);
 }
 
-static void put_number(struct json *j, const char *key, int64_t value)
+static int put_number(json_t *object, const char *key, int64_t value)
 {
-    json_key(j, slice_of(key));
-    json_int(j, value);
+    return json_object_set_new(object, key, json_integer(value));
 }
 
-static void put_tcp(struct json *j, const char *text)
+static int put_tcp(json_t *object, const char *text)
 {
     long long in_use, orphan, time_wait, allocated, pages;
     const char *line = strstr(text, "TCP: inuse");
     if (line == NULL || sscanf(line, "TCP: inuse %lld orphan %lld tw %lld alloc %lld mem %lld",
                                &in_use, &orphan, &time_wait, &allocated, &pages) != 5)
-        return;
-    put_number(j, "tcp_in_use", in_use);
-    put_number(j, "orphan", orphan);
-    put_number(j, "time_wait", time_wait);
-    put_number(j, "tcp_mem_allocated_bytes", pages * sysconf(_SC_PAGESIZE));
+        return 0;
+    bool failed = put_number(object, "tcp_in_use", in_use) < 0;
+    failed |= put_number(object, "orphan", orphan) < 0;
+    failed |= put_number(object, "time_wait", time_wait) < 0;
+    failed |= put_number(object, "tcp_mem_allocated_bytes", pages * sysconf(_SC_PAGESIZE)) < 0;
+    return failed ? -ENOMEM : 0;
 }
 
-static void put_tcp6(struct json *j, const char *text)
+static int put_tcp6(json_t *object, const char *text)
 {
     long long in_use;
     const char *line = strstr(text, "TCP6: inuse");
-    if (line != NULL && sscanf(line, "TCP6: inuse %lld", &in_use) == 1)
-        put_number(j, "tcp6_in_use", in_use);
+    if (line == NULL || sscanf(line, "TCP6: inuse %lld", &in_use) != 1)
+        return 0;
+    return put_number(object, "tcp6_in_use", in_use) < 0 ? -ENOMEM : 0;
 }
 
-static int put_sockstat(struct json *j, const char *path,
-                        void (*put)(struct json *j, const char *text))
+static int put_sockstat(json_t *object, const char *path, int (*put)(json_t *, const char *text))
 {
     char *text = NULL;
     size_t len = 0;
     int res = recon_read_file(path, &text, &len);
     if (res < 0)
         return res == -ENOENT ? 0 : res;
-    put(j, text);
+    res = put(object, text);
     free(text);
-    return 0;
-}
-
-int recon_sockstat(struct json *j, const struct recon_places *p)
-{
-    json_object(j);
-    int res = put_sockstat(j, "/proc/net/sockstat", put_tcp);
-    if (res == 0)
-        res = put_sockstat(j, "/proc/net/sockstat6", put_tcp6);
-    json_end_object(j);
     return res;
 }
 
-int recon_time(struct json *j, const struct recon_places *p)
+int recon_sockstat(const struct recon_places *p, json_t **ret)
+{
+    json_t *numbers = json_object();
+    int res = numbers != NULL ? 0 : -ENOMEM;
+    if (res == 0)
+        res = put_sockstat(numbers, "/proc/net/sockstat", put_tcp);
+    if (res == 0)
+        res = put_sockstat(numbers, "/proc/net/sockstat6", put_tcp6);
+    if (res == 0)
+        *ret = numbers;
+    else
+        json_decref(numbers);
+    return res;
+}
+
+int recon_time(const struct recon_places *p, json_t **ret)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    json_float(j, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
-    return 0;
+    *ret = json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    return *ret != NULL ? 0 : -ENOMEM;
 }
 
 /* ---- what must be the same on all nodes ---- */
 
-int recon_version(struct json *j, const struct recon_places *p)
+int recon_version(const struct recon_places *p, json_t **ret)
 {
-    json_object(j);
-    json_key(j, SLICE("version"));
-    json_text(j, SLICE(OBJSRV_VERSION));
-    json_end_object(j);
-    return 0;
+    *ret = json_pack("{s:s}", "version", OBJSRV_VERSION);
+    return *ret != NULL ? 0 : -ENOMEM;
 }
 
-static void put_md5(struct json *j, const char *path, bool only_existing)
+static bool put_md5(json_t *object, const char *path, bool only_existing)
 {
     char hex[33];
     struct stat st;
     if (only_existing && stat(path, &st) < 0)
-        return;
+        return true;
     int res = md5_of_file(path, hex);
     if (res < 0 && res != -ENOENT)
         log_line(LOG_LEVEL_ERROR, "Error reading %s: %s", path, strerror(-res));
-    json_key(j, slice_of(path));
-    if (res == 0)
-        json_text(j, slice_of(hex));
-    else
-        json_null(j);
+    return json_object_set_new_nocheck(object, path, res == 0 ? json_string(hex) : json_null()) ==
+           0;
 }
 
-int recon_ring_md5(struct json *j, const struct recon_places *p)
+int recon_ring_md5(const struct recon_places *p, json_t **ret)
 {
     static const char *const others[] = {"account", "container"};
     char path[PATH_MAX];
-    json_object(j);
+    json_t *sums = json_object();
+    bool failed = sums == NULL;
     for (unsigned i = 0; i < 2; i++) {
         snprintf(path, sizeof(path), "%s/%s.ring.gz", p->swift_dir, others[i]);
-        put_md5(j, path, true);
+        failed |= !put_md5(sums, path, true);
     }
     for (unsigned i = 0; i < p->policy_count; i++) {
         if (p->policies[i] == 0)
             snprintf(path, sizeof(path), "%s/object.ring.gz", p->swift_dir);
         else
             snprintf(path, sizeof(path), "%s/object-%u.ring.gz", p->swift_dir, p->policies[i]);
-        put_md5(j, path, true);
+        failed |= !put_md5(sums, path, true);
     }
-    json_end_object(j);
-    return 0;
+    return result(failed, sums, ret);
 }
 
-int recon_swift_conf_md5(struct json *j, const struct recon_places *p)
+int recon_swift_conf_md5(const struct recon_places *p, json_t **ret)
 {
-    json_object(j);
-    put_md5(j, p->swift_conf, false);
-    json_end_object(j);
-    return 0;
+    json_t *sum = json_object();
+    bool failed = sum == NULL || !put_md5(sum, p->swift_conf, false);
+    return result(failed, sum, ret);
 }

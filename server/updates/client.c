@@ -62,7 +62,6 @@ struct client {
     uv_loop_t *loop;
     struct client_limits limits;
     struct peer *peers;
-    unsigned connections;
     bool stopped;
     uv_timer_t sweep;
 };
@@ -168,7 +167,6 @@ static void free_link_if_done(struct link *l)
 static void on_link_closed(uv_handle_t *handle)
 {
     struct link *l = handle->data;
-    l->client->connections--;
     l->closed = true;
     free_link_if_done(l);
 }
@@ -382,7 +380,6 @@ static struct link *new_link(struct peer *p)
     l->next = p->links;
     p->links = l;
     p->link_count++;
-    p->client->connections++;
     return l;
 }
 
@@ -558,9 +555,4 @@ void client_close(struct client *c)
 void client_free(struct client *c)
 {
     free(c);
-}
-
-unsigned client_connections(const struct client *c)
-{
-    return c->connections;
 }

@@ -63,7 +63,4 @@ void client_stop(struct client *c);
 void client_close(struct client *c);
 void client_free(struct client *c);
 
-/* For tests and the dump: open connections, idle ones included. */
-unsigned client_connections(const struct client *c);
-
 #endif

@@ -26,7 +26,6 @@ struct updates {
     void (*idle)(struct loop *loop);
     struct client *client;
     struct update list; /* head of a ring */
-    struct updates_counts counts;
 };
 
 /* ---- life ---- */
@@ -71,7 +70,6 @@ static void end(struct update *up)
     struct updates *u = up->owner;
     up->prev->next = up->next;
     up->next->prev = up->prev;
-    u->counts.under_way--;
     uv_close((uv_handle_t *)&up->wait, on_wait_closed);
     settle(up);
     if (updates_idle(u))
@@ -107,19 +105,15 @@ static void on_saved(void *arg, int res)
 {
     struct update_sending *s = arg;
     struct update *up = s->update;
-    struct updates *u = up->owner;
     up->saves = s->next;
     up->is_saved = res == 0;
     up->saved_path = s->container_path;
     if (up->saves)
         save_first(up);
-    if (res == 0) {
-        u->counts.pending++;
+    if (res == 0)
         metric_shared_add(METRIC_async_pendings);
-    } else {
-        u->counts.lost++;
+    else
         log_lost(s->update, res);
-    }
     sending_over(s);
 }
 
@@ -157,7 +151,6 @@ static void save(struct update_sending *s, struct slice container_path)
     struct update_sending **end = &up->saves;
     s->container_path = container_path;
     if (!up->saves && up->is_saved && slice_eq(up->saved_path, container_path)) {
-        up->owner->counts.pending++;
         sending_over(s);
         return;
     }
@@ -206,7 +199,6 @@ static void on_reply(void *arg, enum client_error error, const struct client_rep
     struct update_sending *s = arg;
     struct update *up = s->update;
     if (error == CLIENT_OK && reply->status / 100 == 2) {
-        up->owner->counts.sent++;
         sending_over(s);
     } else if (error == CLIENT_OK && reply->status == 301) {
         save_redirected(s, reply);
@@ -320,7 +312,6 @@ static void enlist(struct update *up)
     up->prev = head->prev;
     up->next = head;
     up->prev->next = up->next->prev = up;
-    up->owner->counts.under_way++;
 }
 
 int update_start(struct update *up, uint64_t wait_ms, void (*settled)(void *arg), void *arg)
@@ -329,7 +320,6 @@ int update_start(struct update *up, uint64_t wait_ms, void (*settled)(void *arg)
     up->sendings = arena_alloc(up->arena, count * sizeof(*up->sendings));
     if (!up->sendings) {
         log_lost(up, -ENOMEM);
-        up->owner->counts.lost++;
         update_drop(up);
         return -ENOMEM;
     }
@@ -399,11 +389,4 @@ void updates_free(struct updates *u)
         return;
     client_free(u->client);
     free(u);
-}
-
-struct updates_counts updates_count(const struct updates *u)
-{
-    struct updates_counts counts = u->counts;
-    counts.connections = client_connections(u->client);
-    return counts;
 }

@@ -30,12 +30,6 @@ void updates_stop(struct updates *u);
 void updates_close(struct updates *u);
 void updates_free(struct updates *u);
 
-struct updates_counts {
-    uint64_t sent, pending, lost; /* since the start: 2xx; async_pending written; neither */
-    unsigned under_way, connections;
-};
-struct updates_counts updates_count(const struct updates *u);
-
 struct update_sending;
 
 struct update {

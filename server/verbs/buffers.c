@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/buffers.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define KEPT_MAX     64 /* 4 MiB for each thread at 64 KiB */
 #define BUFFER_ALIGN 4096
+#define TRIM_BELOW   8 /* a burst is over when one in eight is left */
+#define TRIM_PAUSE_S 1
 
 struct pool {
     size_t size; /* of the blocks kept; others are not pooled */
     unsigned count;
+    unsigned out, peak; /* blocks that somebody has; the most since the last trim */
+    time_t trimmed_s;
     char *blocks[KEPT_MAX];
 };
 
@@ -41,22 +47,50 @@ static struct pool *own_pool(void)
     return p;
 }
 
+/* Small things that lie between freed blocks keep the allocator from giving those back: after a
+ * burst of uploads the process would stay as large as it ever was. Done once for a burst, since it
+ * looks through all free memory. */
+static void trim_after_burst(struct pool *p)
+{
+    struct timespec now;
+    if (p->peak <= KEPT_MAX || p->out > p->peak / TRIM_BELOW)
+        return;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec - p->trimmed_s < TRIM_PAUSE_S)
+        return;
+    p->trimmed_s = now.tv_sec;
+    p->peak = p->out;
+    (void)malloc_trim(0);
+}
+
 char *buffer_get(size_t size)
 {
     struct pool *p = own_pool();
     void *block;
+    if (p && ++p->out > p->peak)
+        p->peak = p->out;
     if (p && p->size == size && p->count > 0)
         return p->blocks[--p->count];
-    return posix_memalign(&block, BUFFER_ALIGN, size) == 0 ? block : NULL;
+    if (posix_memalign(&block, BUFFER_ALIGN, size) == 0)
+        return block;
+    if (p)
+        p->out--;
+    return NULL;
 }
 
 void buffer_put(char *buffer, size_t size)
 {
     struct pool *p = own_pool();
-    if (buffer && p && p->count == 0)
+    if (!buffer || !p) {
+        free(buffer);
+        return;
+    }
+    if (p->count == 0)
         p->size = size;
-    if (!buffer || !p || p->size != size || p->count == KEPT_MAX)
+    if (p->size != size || p->count == KEPT_MAX)
         free(buffer);
     else
         p->blocks[p->count++] = buffer;
+    p->out -= p->out > 0;
+    trim_after_burst(p);
 }

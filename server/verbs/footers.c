@@ -90,8 +90,7 @@ int footers_parse(struct arena *a, struct slice text, struct footers *ret)
         res = -ENOMEM;
     const char *key;
     json_t *value;
-    json_object_foreach(json, key, value)
-    {
+    json_object_foreach (json, key, value) {
         if (res == 0)
             res = add_footer(a, slice_of(key), value, ret);
     }

@@ -230,8 +230,10 @@ static void on_opened(void *arg, struct df_object *o, int res)
 {
     struct get *g = arg;
     struct request *r = g->request;
-    df_object_times(o, g->times, sizeof g->times);
-    r->times = g->times;
+    if (r->loop->config->log_times) {
+        df_object_times(o, g->times, sizeof g->times);
+        r->times = g->times;
+    }
     if (res < 0) { /* the object frees itself */
         answer_errno(r, res, g->target.name.device);
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/verbs/httpdate.h"
+#include "diskfile/format/number.h"
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
 static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -153,7 +154,17 @@ int httpdate_format(int64_t seconds, char text[HTTPDATE_MAX])
     int64_t days = seconds / 86400;
     unsigned rest = (unsigned)(seconds % 86400);
     struct civil c = civil_from_days(days);
-    return snprintf(text, HTTPDATE_MAX, "%s, %02u %s %04u %02u:%02u:%02u GMT", weekdays[days % 7],
-                    c.day, months[c.month - 1], (unsigned)c.year % 10000, rest / 3600,
-                    rest / 60 % 60, rest % 60);
+    char *at = stpcpy(stpcpy(text, weekdays[days % 7]), ", ");
+    at = number_write(at, c.day, 2);
+    *at++ = ' ';
+    at = stpcpy(at, months[c.month - 1]);
+    *at++ = ' ';
+    at = number_write(at, (unsigned)c.year, 4);
+    *at++ = ' ';
+    at = number_write(at, rest / 3600, 2);
+    *at++ = ':';
+    at = number_write(at, rest / 60 % 60, 2);
+    *at++ = ':';
+    at = stpcpy(number_write(at, rest % 60, 2), " GMT");
+    return (int)(at - text);
 }

@@ -112,7 +112,7 @@ static int load(char *problem, size_t problem_len)
 int ratelimit_open(const struct config *c, char *problem, size_t problem_len)
 {
     for (unsigned i = 0; i < RATES; i++)
-        limits.configured[i] = *(const double *)((const char *)c + rates[i].offset);
+        memcpy(&limits.configured[i], (const char *)c + rates[i].offset, sizeof(double));
     limits.configured_buffer_s = c->requests_per_device_rate_buffer;
     limits.interval_ns = (int64_t)(c->config_reload_interval * NS_PER_S);
     limits.due_ns = (int64_t)uv_hrtime() + limits.interval_ns;

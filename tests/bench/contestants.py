@@ -17,7 +17,7 @@ import socket
 import subprocess
 import time
 
-ALL = ('uring', 'threads', 'alone', 'swift', 'nginx')
+ALL = ('uring', 'threads', 'alone', 'swift', 'nginx', 'bare')
 WORKERS = 2
 FIRST_PORT = 21500
 START_TIMEOUT_S = 60
@@ -226,6 +226,14 @@ class Nginx(Contestant):
         return ['nginx', '-e', 'stderr', '-c', conf]
 
 
+class Bare(Contestant):
+    """Answers from memory: the floor of small GETs. Stores nothing."""
+    swift_headers = False
+
+    def command(self):
+        return [self.programs['bare'], str(self.port), str(WORKERS)]
+
+
 def make(name, programs, root, extra=''):
-    kinds = {'swift': Swift, 'nginx': Nginx, 'alone': Alone}
+    kinds = {'swift': Swift, 'nginx': Nginx, 'alone': Alone, 'bare': Bare}
     return kinds.get(name, ObjSrv)(name, programs, root, extra)

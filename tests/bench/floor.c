@@ -375,10 +375,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < set.threads; i++) {
         pthread_join(workers[i].thread, NULL);
         EVP_MD_CTX_free(workers[i].md5);
-        total.bytes += workers[i].report.bytes;
-        if (workers[i].report.end_ns > total.end_ns)
-            total.end_ns = workers[i].report.end_ns;
-        histogram_add(&total.latency, &workers[i].report.latency);
+        report_add(&total, &workers[i].report);
     }
     total.what = set.full ? "floor full" : "floor short";
     total.concurrency = set.threads;

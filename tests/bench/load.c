@@ -373,17 +373,6 @@ static void loader_init(struct loader *l, unsigned number)
         l->conns[i].fd = -1;
 }
 
-static void add_up(struct report *total, const struct loader *l)
-{
-    total->errors += l->report.errors;
-    total->bytes += l->report.bytes;
-    if (total->begin_ns == 0 || l->report.begin_ns < total->begin_ns)
-        total->begin_ns = l->report.begin_ns;
-    if (l->report.end_ns > total->end_ns)
-        total->end_ns = l->report.end_ns;
-    histogram_add(&total->latency, &l->report.latency);
-}
-
 static void usage(const char *problem)
 {
     fprintf(stderr,
@@ -489,7 +478,7 @@ int main(int argc, char **argv)
             usage("no thread");
     for (unsigned i = 0; i < set.threads; i++) {
         pthread_join(loaders[i].thread, NULL);
-        add_up(&total, &loaders[i]);
+        report_add(&total, &loaders[i].report);
         close(loaders[i].epoll);
         free(loaders[i].conns);
         free(loaders[i].scratch);

@@ -11,6 +11,17 @@ uint64_t report_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+void report_add(struct report *total, const struct report *part)
+{
+    total->errors += part->errors;
+    total->bytes += part->bytes;
+    if (total->begin_ns == 0 || (part->begin_ns > 0 && part->begin_ns < total->begin_ns))
+        total->begin_ns = part->begin_ns;
+    if (part->end_ns > total->end_ns)
+        total->end_ns = part->end_ns;
+    histogram_add(&total->latency, &part->latency);
+}
+
 static double own_cpu_us(void)
 {
     struct rusage u;

@@ -18,6 +18,9 @@ struct report {
 
 uint64_t report_now_ns(void); /* CLOCK_MONOTONIC */
 
+/* The whole of several threads' reports. */
+void report_add(struct report *total, const struct report *part);
+
 /* To stdout. CPU is that of this process up to now. */
 void report_print(const struct report *r);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the benchmark's instruments tell the truth? Usage: test_instruments.py LOAD FLOOR LOGSINK
+"""Do the benchmark's instruments tell the truth? Usage: test_instruments.py LOAD FLOOR LOGSINK BARE
 
 load is pointed at a small server in this process that remembers every request; floor's tree is
 read back from disk. Nothing here judges speed.
@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-LOAD, FLOOR, LOGSINK = '', '', ''
+LOAD, FLOOR, LOGSINK, BARE = '', '', '', ''
 
 
 class Memory(http.server.ThreadingHTTPServer):
@@ -240,6 +240,36 @@ class Floor(unittest.TestCase):
                 self.check_tree(root, 60, 2000000 if form == 'full' else 4096)
 
 
+class Bare(unittest.TestCase):
+    server_port = 0
+
+    def setUp(self):
+        with socket.create_server(('127.0.0.1', 0)) as s:
+            self.server_port = s.getsockname()[1]
+        self.process = subprocess.Popen([BARE, str(self.server_port), '2'])
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                return socket.create_connection(('127.0.0.1', self.server_port)).close()
+            except ConnectionRefusedError:
+                pass
+        self.fail('does not listen')
+
+    def tearDown(self):
+        self.process.kill()
+        self.process.wait()
+
+    def test_gives_back_what_it_was_given(self):
+        for mode, options in (('put', ()), ('get', ('--objects', '50')), ('head', ('--objects', '50'))):
+            report = load(self, mode, '--requests', '500' if options else '50', '--connections', '8',
+                          *options, size=4096)
+            self.assertEqual(report['errors'], 0, mode)
+
+    def test_what_it_was_not_given_is_missing(self):
+        self.assertEqual(load(self, 'get', '--requests', '5', '--objects', '5', size=4096,
+                              status=1)['errors'], 5)
+
+
 class Logsink(unittest.TestCase):
     def test_takes_lines(self):
         with tempfile.TemporaryDirectory() as root:
@@ -254,5 +284,5 @@ class Logsink(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    LOAD, FLOOR, LOGSINK = (os.path.abspath(p) for p in sys.argv[1:4])
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    LOAD, FLOOR, LOGSINK, BARE = (os.path.abspath(p) for p in sys.argv[1:5])
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:])

@@ -113,6 +113,7 @@ static void remove_dir(struct scratch *s)
 
 static void move_dir(struct scratch *s)
 {
+    scratch_remove(path_of(s, "../elsewhere"));
     assert_int_equal(rename(s->place.dir, path_of(s, "../elsewhere")), 0);
 }
 
@@ -147,6 +148,29 @@ static void replace_by_rename(struct scratch *s)
     assert_int_equal(rename(other, path_of(s, DATA)), 0);
 }
 
+/* The clock of the files moves in steps of up to 10 ms; H3 is about just that. */
+static void wait_for_the_next_tick(struct scratch *s)
+{
+    struct stat before, after; /* the file was changed last, by its xattrs */
+    assert_int_equal(stat(path_of(s, DATA), &before), 0);
+    do {
+        scratch_mkdir(path_of(s, "../tick"));
+        assert_int_equal(stat(path_of(s, "../tick"), &after), 0);
+        assert_int_equal(rmdir(path_of(s, "../tick")), 0);
+    } while (after.st_mtim.tv_sec == before.st_ctim.tv_sec &&
+             after.st_mtim.tv_nsec <= before.st_ctim.tv_nsec);
+}
+
+static struct hot_table *table_with_it(struct scratch *s)
+{
+    struct hot_table *h = hot_new(1 << 20);
+    scratch_remove(s->place.dir);
+    scratch_put_data(s, DATA, "hello", "");
+    assert_true(keep(s, h, LATER));
+    return h;
+}
+
+/* An entry is watched from its first use on (H5); before, its files are looked at (H2). */
 static void test_changes_are_seen(void **state)
 {
     struct scratch *s = *state;
@@ -154,26 +178,69 @@ static void test_changes_are_seen(void **state)
         add_newer,    add_tombstone, remove_file,    remove_dir,        move_dir,
         alter_a_byte, truncate_it,   alter_metadata, replace_by_rename,
     };
-    for (unsigned i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        struct hot_table *h = hot_new(1 << 20);
-        scratch_remove(s->place.dir);
-        scratch_put_data(s, DATA, "hello", "");
-        assert_true(keep(s, h, LATER));
-        assert_true(look(s, h));
-        /* The clock of the files moves in steps of up to 10 ms; H3 is about just that. */
-        struct stat before, after; /* the file was changed last, by its xattrs */
-        assert_int_equal(stat(path_of(s, DATA), &before), 0);
-        do {
-            scratch_mkdir(path_of(s, "../tick"));
-            assert_int_equal(stat(path_of(s, "../tick"), &after), 0);
-            assert_int_equal(rmdir(path_of(s, "../tick")), 0);
-        } while (after.st_mtim.tv_sec == before.st_ctim.tv_sec &&
-                 after.st_mtim.tv_nsec <= before.st_ctim.tv_nsec);
-        changes[i](s);
+    for (unsigned i = 0; i < 2 * sizeof(changes) / sizeof(changes[0]); i++) {
+        bool watched = i % 2;
+        struct hot_table *h = table_with_it(s);
+        if (watched)
+            assert_true(look(s, h));
+        else
+            wait_for_the_next_tick(s);
+        changes[i / 2](s);
         if (look(s, h))
-            fail_msg("change %u was not seen", i);
+            fail_msg("change %u was not seen (%s)", i / 2, watched ? "watched" : "not watched");
         hot_free(h);
     }
+}
+
+/* H5: nothing tells of a directory above that goes away. */
+static void test_belief_ends(void **state)
+{
+    struct scratch *s = *state;
+    char away[PATH_MAX + 300];
+    struct hot_table *h = table_with_it(s);
+    assert_true(look(s, h));
+    char *suffix = strdup(path_of(s, ".."));
+    assert_non_null(suffix);
+    char *real = realpath(suffix, NULL);
+    snprintf(away, sizeof(away), "%s.away", real);
+    assert_int_equal(rename(real, away), 0);
+    time_t end = time(NULL) + 30;
+    while (look(s, h) && time(NULL) < end) /* the clock itself is what is waited for */
+        continue;
+    assert_false(look(s, h));
+    assert_int_equal(rename(away, real), 0);
+    free(real);
+    free(suffix);
+    hot_free(h);
+}
+
+/* More changes than the kernel keeps events for: then nothing is believed. */
+static void test_lost_events(void **state)
+{
+    struct scratch *s = *state;
+    unsigned long queue = 0;
+    FILE *f = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &queue), 1);
+    fclose(f);
+    struct hot_table *h = table_with_it(s);
+    assert_true(look(s, h));
+    struct object_place first = s->place;
+    s->place.dir[s->place.dir_len - 1] ^= 1; /* a neighbour, whose events fill the queue */
+    s->place.hash.md5[15] ^= 1;
+    scratch_put_data(s, DATA, "hello", "");
+    assert_true(keep(s, h, LATER));
+    assert_true(look(s, h));
+    int fd = open(path_of(s, DATA), O_WRONLY);
+    for (unsigned long i = 0; i <= queue / 2; i++) { /* two in turn: what repeats is merged */
+        assert_int_equal(ftruncate(fd, 5), 0);
+        assert_int_equal(fchmod(fd, 0644), 0);
+    }
+    close(fd);
+    s->place = first;
+    assert_int_equal(unlink(path_of(s, DATA)), 0); /* this one is not told any more */
+    assert_false(look(s, h));
+    hot_free(h);
 }
 
 /* Bounded: the least recently used go. */
@@ -215,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_young, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_not_kept, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_changes_are_seen, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_belief_ends, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_lost_events, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_limit, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_disabled, scratch_setup, scratch_teardown),
     };

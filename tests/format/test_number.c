@@ -3,6 +3,7 @@
 #include "diskfile/format/number.h"
 #include "tests/format/cases.h"
 #include <errno.h>
+#include <stdio.h>
 
 static const struct {
     const char *text;
@@ -54,8 +55,21 @@ static void test_parse(void **state)
     }
 }
 
+static void test_write(void **state)
+{
+    static const uint64_t values[] = {0, 1, 9, 10, 99, 1700000000, 4294967296, UINT64_MAX};
+    for (EACH(value, values)) {
+        for (unsigned width = 0; width < 25; width++) {
+            char expected[32], text[32];
+            snprintf(expected, sizeof(expected), "%0*llu", (int)width, (unsigned long long)*value);
+            *number_write(text, *value, width) = '\0';
+            assert_string_equal(text, expected);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse), cmocka_unit_test(test_write)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

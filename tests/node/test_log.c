@@ -92,6 +92,59 @@ static void test_full_syslog_drops(void **state)
     catcher_close(&c);
 }
 
+/* Lines wait for the flush, but not behind a warning; all arrive, in order. */
+static void test_batch(void **state)
+{
+    struct catcher c;
+    char expected[64];
+    catcher_open(&c);
+    log_open_beside(&c);
+    log_batch_begin();
+    log_line(LOG_LEVEL_INFO, "one");
+    assert_null(catcher_next(&c));
+    log_batch_flush();
+    assert_string_equal(catcher_next(&c), "<134>object-server: one");
+    log_line(LOG_LEVEL_INFO, "two");
+    log_line(LOG_LEVEL_WARNING, "three");
+    assert_string_equal(catcher_next(&c), "<134>object-server: two");
+    assert_string_equal(catcher_next(&c), "<132>object-server: three");
+    int got = 0;
+    for (int i = 0; i < 200; i++)
+        log_line(LOG_LEVEL_INFO, "line %d", i);
+    for (bool more = true; more;) {
+        more = log_batch_flush() > 0; /* no more than the socket has room for */
+        for (const char *line; (line = catcher_next(&c)) != NULL; got++) {
+            snprintf(expected, sizeof(expected), "<134>object-server: line %d", got);
+            assert_string_equal(line, expected);
+        }
+    }
+    assert_int_equal(got, 200);
+    log_batch_end();
+    log_line(LOG_LEVEL_INFO, "by itself again");
+    assert_string_equal(catcher_next(&c), "<134>object-server: by itself again");
+    assert_int_equal(log_dropped(), 0);
+    catcher_close(&c);
+}
+
+static void test_batch_drops(void **state)
+{
+    struct catcher c;
+    catcher_open(&c);
+    log_open_beside(&c);
+    log_batch_begin();
+    uint64_t sent = 0, got = 0;
+    while (log_dropped() == 0 && sent < 1000000) {
+        log_line(LOG_LEVEL_INFO, "line %d", (int)sent);
+        sent++;
+    }
+    log_batch_end(); /* nobody reads meanwhile: what waits is lost, and counted */
+    while (catcher_next(&c) != NULL)
+        got++;
+    assert_int_equal(got + log_dropped(), sent);
+    assert_true(got > 0);
+    catcher_close(&c);
+}
+
 static void test_syslog_comes_back(void **state)
 {
     struct catcher c;
@@ -173,6 +226,8 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_full_syslog_drops),
+        cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_batch_drops),
         cmocka_unit_test(test_syslog_comes_back),
         cmocka_unit_test(test_stderr),
         cmocka_unit_test(test_threads),

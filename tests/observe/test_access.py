@@ -45,7 +45,8 @@ class Access(BothCase):
             s, port = datagrams()
             self.addCleanup(s.close)
             self.sockets.append(s)
-            extra.append({'DEFAULT': {'log_udp_host': '127.0.0.1', 'log_udp_port': port}})
+            # One worker: the lines of several come in any order, and one request's end another's.
+            extra.append({'DEFAULT': {'log_udp_host': '127.0.0.1', 'log_udp_port': port, 'workers': 0}})
         for e in extra:
             e['DEFAULT'].update(options)
         self.servers = self.pair(None, *extra, quiet=True)

@@ -125,17 +125,16 @@ class Rings(ProcessCase):
             return gzip.compress(struct.pack('!4sHI', b'R1NG', version, len(text) if length is None else length) + text)
         for data, told in ((b'', 'a ring file'), (b'\x80\x02}q\x00.', 'a ring file'), (packed(b'{}', 2), 'version 1'),
                            (packed(b'{}', length=99), 'the rest of the file'), (packed(b'{}'), 'a list of devices'),
-                           (packed(b'{}', length=2**31), 'the rest of the file'), (packed(b'[]'), 'an object'),
-                           (packed(b'{"devs": [{"ip": 1}]}'), 'a text'), (packed(b'{"devs": [{"port": "x"}]}'), 'a number'),
-                           (packed(b'{"devs": [{"ip" "x"}]}'), 'a colon'), (packed(b'{"devs": [null null]}'), 'a comma'),
-                           (packed(b'{"devs": ' + b'[' * 1000), 'brackets'), (packed(b'{"devs": [{"x": "\\u12"}]}'), 'digits'),
-                           (packed(b'{"devs": [{"ip": "1'), 'the end of a text'), (packed(b'{"devs": [nul]}'), 'a value')):
+                           (packed(b'{}', length=2**31), 'the rest of the file'), (packed(b'[]'), 'a list of devices'),
+                           (packed(b'{"devs": [{"ip": 1}]}'), 'devices with'), (packed(b'{"devs": [7]}'), 'devices with'),
+                           (packed(b'{"devs": [{"port": "x"}]}'), 'devices with'),
+                           (packed(b'{"devs": [null null]}'), 'JSON'), (packed(b'{"devs": ' + b'[' * 5000), 'JSON')):
             with self.subTest(told=told):
                 server = self.configured()
                 self.write(server, data)
                 code, log = server.run_to_end()
                 self.assertEqual(code, 1)
-                self.assertIn(f'object.ring.gz: expected {told}' if told not in ('brackets', 'digits') else told, log)
+                self.assertIn(f'object.ring.gz: expected {told}', log)
 
     def test_no_ring_yet(self):
         """The node may get its ring later."""

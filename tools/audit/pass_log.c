@@ -27,27 +27,18 @@ static uint64_t passes(const struct tally_sum *s)
 
 /* ---- recon ---- */
 
-static struct json *numbers(const struct pass *p, const struct tally_sum *since, double audit_s)
+static json_t *numbers(const struct pass *p, const struct tally_sum *since, double audit_s)
 {
     const struct tally_sum *was = &p->logged;
-    struct json *v = json_object();
-    int r = v ? 0 : -ENOMEM;
-    r = r < 0 ? r : json_set(v, "audit_time", json_real(audit_s));
-    r = r < 0 ? r
-              : json_set(v, "bytes_processed", json_integer((int64_t)(since->bytes - was->bytes)));
-    r = r < 0 ? r : json_set(v, "errors", json_integer((int64_t)(since->errors - was->errors)));
-    r = r < 0 ? r : json_set(v, "passes", json_integer((int64_t)(passes(since) - passes(was))));
-    r = r < 0 ? r
-              : json_set(v, "quarantined",
-                         json_integer((int64_t)(since->quarantined - was->quarantined)));
-    r = r < 0 ? r : json_set(v, "start_time", json_real(p->logged_from_s));
-    if (r == 0)
-        return v;
-    json_free(v);
-    return NULL;
+    return json_pack("{s:f, s:I, s:I, s:I, s:I, s:f}", "audit_time", audit_s, "bytes_processed",
+                     (json_int_t)(since->bytes - was->bytes), "errors",
+                     (json_int_t)(since->errors - was->errors), "passes",
+                     (json_int_t)(passes(since) - passes(was)), "quarantined",
+                     (json_int_t)(since->quarantined - was->quarantined), "start_time",
+                     p->logged_from_s);
 }
 
-static int set_coverage(struct json *v, struct device *d)
+static int set_coverage(json_t *v, struct device *d)
 {
     char key[32];
     int r = 0;
@@ -56,7 +47,7 @@ static int set_coverage(struct json *v, struct device *d)
         struct coverage_sum sum;
         coverage_within(&d->coverage, trusted_now_s(NULL), coverage_days[i], &sum);
         snprintf(key, sizeof(key), "verified_%ud", coverage_days[i]);
-        r = json_set(
+        r = json_object_set_new(
             v, key,
             json_real(sum.partitions ? (double)sum.fresh_partitions / (double)sum.partitions : 1));
     }
@@ -65,22 +56,21 @@ static int set_coverage(struct json *v, struct device *d)
 }
 
 /* {"objsrv_audit": {"sda1": {"fuse_blown": false, "verified_7d": 0.93, ...}}} */
-static int add_devices(struct json *update, const struct pass *p)
+static int add_devices(json_t *update, const struct pass *p)
 {
-    int r = json_set(update, "objsrv_audit", json_object());
+    json_t *all = json_object();
+    int r = json_object_set_new(update, "objsrv_audit", all);
     for (unsigned i = 0; i < p->device_count && r == 0; i++) {
         struct device *d = p->devices[i];
-        struct json *v = json_object();
-        struct json *all = json_get(update, "objsrv_audit");
-        r = v ? json_set(v, "updated", json_real(real_s())) : -ENOMEM;
-        r = r < 0 ? r : json_set(v, "fuse_blown", json_bool(d->fuse[0].blown || d->fuse[1].blown));
+        json_t *v = json_pack("{s:f, s:b}", "updated", real_s(), "fuse_blown",
+                              d->fuse[0].blown || d->fuse[1].blown);
+        r = json_object_set_new_nocheck(all, d->name, v);
         r = r < 0 ? r : set_coverage(v, d);
-        r = r < 0 ? (json_free(v), r) : json_set(all, d->name, v);
     }
     return r;
 }
 
-static void dump(struct run *run, const struct json *update)
+static void dump(struct run *run, json_t *update)
 {
     int r = update ? recon_dump(run->settings->recon_file, update) : -ENOMEM;
     double now_s = halt_monotonic_s();
@@ -97,32 +87,29 @@ static void dump_pass(struct pass *p, const struct tally_sum *sum, double audit_
     if (p->run->dry_run || p->type == AUDIT_SWEEP)
         return;
     snprintf(key, sizeof(key), "object_auditor_stats_%s", audit_type_name(p->type));
-    struct json *update = json_object(), *stats = numbers(p, sum, audit_s);
-    int r = update ? 0 : -ENOMEM;
-    if (r == 0 && p->named) {
-        r = json_set(update, key, json_object());
-        r = r < 0 ? r : json_set(json_get(update, key), p->recon_key, stats);
-    } else if (r == 0) {
-        r = json_set(update, key, stats);
+    json_t *update = json_object(), *at = update;
+    const char *name = key;
+    int r = 0;
+    if (p->named) {
+        r = json_object_set_new(update, key, json_object());
+        at = json_object_get(update, key);
+        name = p->recon_key;
     }
+    r = r < 0 ? r : json_object_set_new_nocheck(at, name, numbers(p, sum, audit_s));
     r = r < 0 ? r : add_devices(update, p);
     dump(p->run, r == 0 ? update : NULL);
-    json_free(update);
+    json_decref(update);
 }
 
 void pass_recon_clear(struct run *run, enum audit_type type)
 {
     char key[64];
-    struct json *update = run->dry_run ? NULL : json_object();
     if (run->dry_run)
         return;
     snprintf(key, sizeof(key), "object_auditor_stats_%s", audit_type_name(type));
-    if (update && json_set(update, key, json_object()) < 0) {
-        json_free(update);
-        update = NULL;
-    }
+    json_t *update = json_pack("{s:{}}", key);
     dump(run, update);
-    json_free(update);
+    json_decref(update);
 }
 
 /* ---- the log ---- */

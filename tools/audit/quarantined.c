@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quarantined.c -- see quarantined.h; putting back: restore.c. */
 #include "tools/audit/quarantined.h"
+#include "server/node/python_json.h"
 #include "tools/audit/halt.h"
-#include "tools/audit/json.h"
 #include "tools/audit/listing.h"
 #include "tools/audit/quarantine_entry.h"
 
@@ -86,15 +86,15 @@ static void time_text(struct timestamp ts, char text[32])
 static void print_json(const struct quarantine_entry *e)
 {
     printf("{\"event\": \"in_quarantine\", \"device\": ");
-    json_print_text(slice_of(e->device->name), stdout);
+    python_json_print_text(slice_of(e->device->name), stdout);
     printf(", \"policy\": %u, \"name\": ", e->policy->index);
-    json_print_text(slice_of(e->name), stdout);
+    python_json_print_text(slice_of(e->name), stdout);
     printf(", \"path\": ");
-    json_print_text(slice_of(e->path), stdout);
+    python_json_print_text(slice_of(e->path), stdout);
     printf(", \"time\": %.5f, \"from\": ", (double)e->note.time.ticks / TIMESTAMP_TICKS_PER_S);
-    json_print_text(slice_of(e->note.from), stdout);
+    python_json_print_text(slice_of(e->note.from), stdout);
     printf(", \"reason\": ");
-    json_print_text(slice_of(e->note.reason), stdout);
+    python_json_print_text(slice_of(e->note.reason), stdout);
     puts("}");
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* recon.c -- see recon.h. */
 #include "tools/audit/recon.h"
+#include "server/node/python_json.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -17,57 +19,44 @@
 
 /* ---- merging ---- */
 
-static struct json *copy(const struct json *v)
+static bool is_empty(const json_t *v)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        return NULL;
-    json_print(v, out);
-    struct json *twin = fclose(out) == 0 ? json_parse((struct slice){text, len}) : NULL;
-    free(text);
-    return twin;
+    return json_is_object(v) && json_object_size(v) == 0;
 }
 
-static bool is_empty(const struct json *v)
+static int merge_object(json_t *cache, const char *key, json_t *update)
 {
-    return v->type == JSON_OBJECT && !v->first;
-}
-
-static int merge_object(struct json *cache, const struct json *update)
-{
-    struct json *there = json_get(cache, update->key);
-    if (!there || there->type != JSON_OBJECT) {
-        int r = json_set(cache, update->key, json_object());
-        if (r < 0)
-            return r;
-        there = json_get(cache, update->key);
+    json_t *there = json_object_get(cache, key), *v;
+    int r = 0;
+    if (!json_is_object(there)) {
+        there = json_object();
+        r = json_object_set_new(cache, key, there);
     }
-    for (const struct json *m = update->first; m; m = m->next) {
-        if (is_empty(m)) {
-            json_remove(there, m->key);
-            continue;
-        }
-        int r = json_set(there, m->key, copy(m));
+    json_object_foreach (update, key, v) {
         if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-int recon_merge(struct json *cache, const struct json *update)
-{
-    for (const struct json *m = update->first; m; m = m->next) {
-        int r = 0;
-        if (is_empty(m))
-            json_remove(cache, m->key);
-        else if (m->type == JSON_OBJECT)
-            r = merge_object(cache, m);
+            break;
+        if (is_empty(v))
+            (void)json_object_del(there, key); /* it may not be there */
         else
-            r = json_set(cache, m->key, copy(m));
+            r = json_object_set(there, key, v);
+    }
+    return r < 0 ? -ENOMEM : 0;
+}
+
+int recon_merge(json_t *cache, json_t *update)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach (update, key, v) {
+        int r = 0;
+        if (is_empty(v))
+            (void)json_object_del(cache, key); /* it may not be there */
+        else if (json_is_object(v))
+            r = merge_object(cache, key, v);
+        else
+            r = json_object_set(cache, key, v);
         if (r < 0)
-            return r;
+            return -ENOMEM;
     }
     return 0;
 }
@@ -101,26 +90,26 @@ static int open_locked(const char *file, int *ret_fd)
     }
 }
 
-static struct json *read_cache(int fd)
+static json_t *read_cache(int fd)
 {
     struct stat st;
-    struct json *cache = NULL;
+    json_t *cache = NULL;
     char *text = NULL;
     if (fstat(fd, &st) == 0 && st.st_size > 0 && (uint64_t)st.st_size < LINE_BYTES_MAX)
         text = malloc((size_t)st.st_size);
     ssize_t n = text ? pread(fd, text, (size_t)st.st_size, 0) : 0;
     if (n > 0) {
         const char *end = memchr(text, '\n', (size_t)n);
-        cache = json_parse((struct slice){text, end ? (size_t)(end - text) : (size_t)n});
+        cache = json_loadb(text, end ? (size_t)(end - text) : (size_t)n, JSON_ALLOW_NUL, NULL);
     }
     free(text);
-    if (cache && cache->type == JSON_OBJECT)
+    if (json_is_object(cache))
         return cache;
-    json_free(cache);
+    json_decref(cache);
     return json_object();
 }
 
-static int write_cache(const char *file, const struct json *cache)
+static int write_cache(const char *file, const json_t *cache)
 {
     char name[PATH_MAX];
     if (snprintf(name, sizeof(name), "%s.XXXXXX", file) >= (int)sizeof(name))
@@ -129,9 +118,10 @@ static int write_cache(const char *file, const struct json *cache)
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (!out)
         return -errno;
-    json_print(cache, out);
+    int r = python_json_print(cache, true, out);
     fputc('\n', out);
-    int r = ferror(out) ? -EIO : 0;
+    if (ferror(out) && r == 0)
+        r = -EIO;
     if (fclose(out) != 0 && r == 0)
         r = -errno;
     if (r == 0 && rename(name, file) < 0)
@@ -141,17 +131,17 @@ static int write_cache(const char *file, const struct json *cache)
     return r;
 }
 
-int recon_dump(const char *file, const struct json *update)
+int recon_dump(const char *file, json_t *update)
 {
     int fd = -1;
     int r = open_locked(file, &fd);
     if (r < 0)
         return r;
-    struct json *cache = read_cache(fd);
+    json_t *cache = read_cache(fd);
     r = cache ? recon_merge(cache, update) : -ENOMEM;
     if (r == 0)
         r = write_cache(file, cache);
-    json_free(cache);
+    json_decref(cache);
     close(fd);
     return r;
 }

@@ -7,14 +7,14 @@
 #ifndef OBJSRV_RECON_H
 #define OBJSRV_RECON_H
 
-#include "tools/audit/json.h"
+#include <jansson.h>
 
 /* Top-level keys of `update` replace those of `cache`; objects merge one level deep; an empty
- * object removes its key, on both levels. Pure. 0 or -ENOMEM. */
-int recon_merge(struct json *cache, const struct json *update);
+ * object removes its key, on both levels. What is merged is shared with `update`. 0 or -ENOMEM. */
+int recon_merge(json_t *cache, json_t *update);
 
 /* What cannot be parsed in the file is dropped, as by Swift. -ETIMEDOUT: the lock was not to be
  * had in 2 s; other -errno. */
-int recon_dump(const char *file, const struct json *update);
+int recon_dump(const char *file, json_t *update);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* report.c -- see report.h. */
 #include "tools/audit/report.h"
+#include "server/node/python_json.h"
 #include "tools/audit/halt.h"
-#include "tools/audit/json.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -116,7 +116,7 @@ static void member(FILE *out, const char *key, const char *value)
     if (!value)
         return;
     fprintf(out, ", \"%s\": ", key);
-    json_print_text(slice_of(value), out);
+    python_json_print_text(slice_of(value), out);
 }
 
 /* One write per event: whole lines also when several programs share the pipe. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status.c -- see status.h. */
 #include "tools/audit/status.h"
-#include "tools/audit/json.h"
+#include "server/node/python_json.h"
 #include "tools/audit/listing.h"
 
 #include <errno.h>
@@ -95,20 +95,21 @@ static int read_file(int dir, const char *name, char **ret, size_t *ret_len)
 }
 
 /* Names that lead elsewhere are nobody's partitions. */
-static bool is_plain(const struct json *name)
+static bool is_plain(const json_t *name)
 {
-    return name->type == JSON_STRING && name->text_len > 0 &&
-           strlen(name->text) == name->text_len && !strchr(name->text, '/') &&
-           strcmp(name->text, ".") != 0 && strcmp(name->text, "..") != 0;
+    const char *text = json_string_value(name); /* NULL: it is none */
+    return text && *text && strlen(text) == json_string_length(name) && !strchr(text, '/') &&
+           strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
 }
 
-static int take_names(struct partition_list *l, const struct json *status)
+static int take_names(struct partition_list *l, const json_t *status)
 {
-    const struct json *names = json_get(status, "partitions");
-    if (!names || names->type != JSON_ARRAY)
+    const json_t *names = json_object_get(status, "partitions");
+    if (!json_is_array(names))
         return -EBADMSG;
-    for (const struct json *m = names->first; m; m = m->next) {
-        int r = is_plain(m) ? partition_list_add(l, m->text) : -EBADMSG;
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const json_t *name = json_array_get(names, i);
+        int r = is_plain(name) ? partition_list_add(l, json_string_value(name)) : -EBADMSG;
         if (r < 0)
             return r;
     }
@@ -123,10 +124,10 @@ static int load_status(struct partition_list *l, int objects_dir, const char *ty
     int r = read_file(objects_dir, name, &text, &len);
     if (r < 0)
         return r;
-    struct json *status = json_parse((struct slice){text, len});
+    json_t *status = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
     free(text);
     r = status ? take_names(l, status) : -EBADMSG;
-    json_free(status);
+    json_decref(status);
     return r;
 }
 
@@ -173,7 +174,7 @@ char *partition_list_text(const struct partition_list *l, size_t *ret_len)
         if (l->at[i] & FINISHED)
             continue;
         fputs(first ? "" : ", ", out);
-        json_print_text(slice_of(partition_list_name(l, i)), out);
+        python_json_print_text(slice_of(partition_list_name(l, i)), out);
         first = false;
     }
     fputs("]}", out);
