@@ -96,7 +96,8 @@ int hashdir_sync(const struct object_place *p, unsigned existed_len)
     return 0;
 }
 
-/* The mark comes first: a rehash must not find the new name with no mark set. */
+/* Marked before, for a crash may come right after the rename; and after, for a rehash in between
+ * takes the mark and sees the old name. */
 static int rename_durable(const struct object_place *p, const char *from, const char *to)
 {
     int r = hashdir_invalidate(p);
@@ -107,7 +108,7 @@ static int rename_durable(const struct object_place *p, const char *from, const 
         return -errno;
     r = renameat(dirfd, from, dirfd, to) < 0 || fsync(dirfd) < 0 ? -errno : 0;
     close(dirfd);
-    return r;
+    return r == 0 ? hashdir_invalidate(p) : r;
 }
 
 int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int index)
