@@ -88,7 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         read_lines(data + 1, len - 1, len - 1, &whole);
         read_lines(data + 1, len - 1, 1 + data[0] % 16, &cut);
         HOLDS(whole.too_long == cut.too_long);
-        HOLDS(whole.too_long || memcmp(&whole, &cut, sizeof(whole)) == 0);
+        HOLDS(whole.too_long ||
+              (whole.lines == cut.lines && whole.bytes == cut.bytes && whole.digest == cut.digest));
         read_heads(data + 1, len - 1, a);
     }
     arena_free(a);
