@@ -342,6 +342,27 @@ struct df_visit {
 bool df_visit(struct df_thread *t, const struct df_partition *p, const struct df_visit *visit,
               void (*done)(void *arg, int res), void *arg);
 
+/* ---- what replication compares ---- */
+
+struct df_hashes {
+    struct slice pickle; /* borrowed for done() */
+    unsigned hashed;     /* suffixes that had to be looked at */
+};
+
+/* The hashes of a partition's suffixes, those that changed computed anew: what REPLICATE answers, a
+ * pickled dict. A partition that is not there has none and is not made. done() comes once, later;
+ * nothing is lent. It may take minutes, cannot be called off, and is worth finishing for the
+ * next who asks. `partition` as in struct df_name. false: no memory, done() never comes. */
+bool df_hashes_get(struct df_thread *t, unsigned policy, struct slice device,
+                   struct slice partition,
+                   void (*done)(void *arg, int res, const struct df_hashes *found), void *arg);
+
+/* Marks suffixes ("abc-def-...") as changed, for somebody puts files there without telling; what is
+ * no suffix is passed over. Nothing is found. */
+bool df_hashes_forget(struct df_thread *t, unsigned policy, struct slice device,
+                      struct slice partition, struct slice suffixes,
+                      void (*done)(void *arg, int res, const struct df_hashes *found), void *arg);
+
 /* ---- watching ---- */
 
 /* Time per step of the last upload or open, for the access line: "lookup=0.1 write=..." in

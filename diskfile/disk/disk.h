@@ -127,6 +127,8 @@ int disk_op_run(struct disk_op *op);
 /* BLOCKING. What READ does, for whoever is on a thread of the pool or has no disk at all: bytes
  * until `len` (at most INT_MAX) or the end of the file, or -errno. */
 int disk_read_full(int fd, void *buf, size_t len, off_t off);
+/* Likewise what WRITE does: all of it, or -errno. A file open with O_APPEND has its own offset. */
+int disk_write_full(int fd, const void *buf, size_t len, off_t off);
 
 /* Runs a whole chain here and now by C2 to C4, on the calling thread, without done(). */
 void disk_chain_run(struct disk_chain *chain);

@@ -47,19 +47,24 @@ static int run_read(struct disk_op *op)
     return disk_read_full(*op->fd, op->buf, op->len, op->off);
 }
 
-static int run_write(struct disk_op *op)
+int disk_write_full(int fd, const void *buf, size_t len, off_t off)
 {
     size_t moved = 0;
-    while (moved < op->len) {
-        ssize_t n =
-            pwrite(*op->fd, (const char *)op->buf + moved, op->len - moved, op->off + (off_t)moved);
+    while (moved < len) {
+        ssize_t n = pwrite(fd, (const char *)buf + moved, len - moved, off + (off_t)moved);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n == 0)
             return -EIO; /* no progress and no reason: never loop on it */
         moved += n > 0 ? (size_t)n : 0;
     }
-    return (int)moved;
+    return 0;
+}
+
+static int run_write(struct disk_op *op)
+{
+    int r = disk_write_full(*op->fd, op->buf, op->len, op->off);
+    return r < 0 ? r : (int)op->len;
 }
 
 static int run_fsetxattr(struct disk_op *op)

@@ -128,6 +128,11 @@ int hashdir_sync(const struct object_place *p, unsigned existed_len);
  * 11): makes the partition if need be. -ETIMEDOUT after lock_timeout_ms. */
 int hashdir_invalidate(const struct object_place *p);
 
+/* A mark is taken by whoever hashes the suffix next, maybe before what it announced has come about:
+ * then it must be made again. So: look, invalidate, change, and look again; if the identity of
+ * hashes.pkl is another one, invalidate again. All zero: there is no hashes.pkl. */
+void hashdir_hashes_identity(const struct object_place *p, struct file_identity *ret);
+
 /* The partition's .lock, held until *ret_fd is closed. Makes the partition if need be. */
 int hashdir_lock(const struct object_place *p, int *ret_fd);
 
@@ -139,9 +144,17 @@ int hashdir_try_lock(const struct object_place *p, const char *name);
  * and cleans up. -ENOENT: there is none. */
 int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int index);
 
+/* The same, but -ENOENT instead of making the partition. */
+int hashdir_lock_existing(const struct object_place *p, int *ret_fd);
+
 /* Section 6: unlinks what lost, removes the directory if nothing is left. Errors of single
  * unlinks are ignored on purpose: the next visit tries again. */
 int hashdir_clean(const struct object_place *p, struct timestamp now);
+
+/* The same, and what is left: all entries of *ret_selection but the VERDICT_OBSOLETE ones, which
+ * are gone. -ENOENT: no such directory. Release it after 0. */
+int hashdir_clean_select(const struct object_place *p, struct timestamp now,
+                         struct selection *ret_selection);
 
 /* Links `file` of this place into the partition that the object has at `power` (2 to 32), and
  * cleans the directory there. If it is there already, the one at power - 1 is cleaned. What goes

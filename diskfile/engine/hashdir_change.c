@@ -147,21 +147,30 @@ static void note_mtimes(int dirfd, struct selection *s, const struct reclaim *li
     }
 }
 
-int hashdir_clean(const struct object_place *p, struct timestamp now)
+int hashdir_clean_select(const struct object_place *p, struct timestamp now,
+                         struct selection *ret_selection)
 {
     const struct df_options *o = &p->store->options;
     const struct reclaim limits = {now, o->reclaim_age_s, o->commit_window_s};
-    struct selection s;
     int dirfd;
-    int r = hashdir_select(p, &s, &dirfd);
+    int r = hashdir_select(p, ret_selection, &dirfd);
+    if (r < 0)
+        return r;
+    note_mtimes(dirfd, ret_selection, &limits);
+    select_reclaim(ret_selection, &limits);
+    if (unlink_obsolete(dirfd, ret_selection) == 0)
+        (void)rmdir(p->dir); /* not empty: somebody has just written to it */
+    close(dirfd);
+    return 0;
+}
+
+int hashdir_clean(const struct object_place *p, struct timestamp now)
+{
+    struct selection left;
+    int r = hashdir_clean_select(p, now, &left);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    note_mtimes(dirfd, &s, &limits);
-    select_reclaim(&s, &limits);
-    if (unlink_obsolete(dirfd, &s) == 0)
-        (void)rmdir(p->dir); /* not empty: somebody has just written to it */
-    select_release(&s);
-    close(dirfd);
+    select_release(&left);
     return 0;
 }
 

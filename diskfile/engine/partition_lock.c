@@ -39,8 +39,11 @@ static int make_partition(const struct object_place *p)
     return 0;
 }
 
-/* Opens a file of the partition, making the partition if need be. Returns the descriptor. */
-static int open_in_partition(const struct object_place *p, const char *name, int flags, mode_t mode)
+enum missing { MISSING_MAKE, MISSING_FAIL };
+
+/* Opens a file of the partition, which may have to be made. Returns the descriptor. */
+static int open_in_partition(const struct object_place *p, const char *name, int flags, mode_t mode,
+                             enum missing partition)
 {
     char path[PATH_MAX + NAME_BYTES];
     snprintf(path, sizeof(path), "%.*s/%s", (int)p->partition_len, p->dir, name);
@@ -48,7 +51,7 @@ static int open_in_partition(const struct object_place *p, const char *name, int
         int fd = open(path, flags | O_CREAT | O_CLOEXEC, mode);
         if (fd >= 0)
             return fd;
-        if (errno != ENOENT || again == PARTITION_AGAINS)
+        if (errno != ENOENT || partition == MISSING_FAIL || again == PARTITION_AGAINS)
             return -errno;
         int r = make_partition(p);
         if (r < 0)
@@ -74,7 +77,7 @@ static int flock_until(int fd, int64_t deadline_us)
 int hashdir_try_lock(const struct object_place *p, const char *name)
 {
     struct stat st = {0};
-    int fd = open_in_partition(p, name, O_WRONLY, 0755);
+    int fd = open_in_partition(p, name, O_WRONLY, 0755, MISSING_MAKE);
     if (fd < 0)
         return fd;
     int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
@@ -86,11 +89,11 @@ int hashdir_try_lock(const struct object_place *p, const char *name)
     return r < 0 && r != -EWOULDBLOCK ? r : -EAGAIN; /* removed meanwhile: it excludes nobody */
 }
 
-int hashdir_lock(const struct object_place *p, int *ret_fd)
+static int lock(const struct object_place *p, enum missing partition, int *ret_fd)
 {
     int64_t deadline_us = monotonic_us() + (int64_t)p->store->options.lock_timeout_ms * 1000;
     for (;;) {
-        int fd = open_in_partition(p, ".lock", O_WRONLY, 0755);
+        int fd = open_in_partition(p, ".lock", O_WRONLY, 0755, partition);
         if (fd < 0)
             return fd;
         struct stat st;
@@ -108,9 +111,19 @@ int hashdir_lock(const struct object_place *p, int *ret_fd)
     }
 }
 
+int hashdir_lock(const struct object_place *p, int *ret_fd)
+{
+    return lock(p, MISSING_MAKE, ret_fd);
+}
+
+int hashdir_lock_existing(const struct object_place *p, int *ret_fd)
+{
+    return lock(p, MISSING_FAIL, ret_fd);
+}
+
 static int append_suffix(const struct object_place *p)
 {
-    int fd = open_in_partition(p, "hashes.invalid", O_WRONLY | O_APPEND, 0644);
+    int fd = open_in_partition(p, "hashes.invalid", O_WRONLY | O_APPEND, 0644, MISSING_MAKE);
     if (fd < 0)
         return fd;
     char line[4];
@@ -133,4 +146,16 @@ int hashdir_invalidate(const struct object_place *p)
     r = append_suffix(p);
     close(lock_fd);
     return r;
+}
+
+void hashdir_hashes_identity(const struct object_place *p, struct file_identity *ret)
+{
+    static const char name[] = "/hashes.pkl";
+    char path[PATH_MAX + NAME_BYTES];
+    struct stat st;
+    memcpy(path, p->dir, p->partition_len);
+    memcpy(path + p->partition_len, name, sizeof(name));
+    if (stat(path, &st) < 0) /* whatever the reason: compared with another answer */
+        memset(&st, 0, sizeof(st));
+    file_identity_of(&st, ret);
 }

@@ -62,20 +62,6 @@ static int make_directory(const char *path)
     return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int write_all(int fd, const char *at, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* The updater removes a directory that it has emptied: between mkdir and rename, too. */
 static int publish(const struct paths *paths)
 {
@@ -104,7 +90,7 @@ static int write_file(const struct pending *p, const struct paths *paths)
     int fd = open(paths->tmp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : write_all(fd, p->bytes, p->len);
+    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : disk_write_full(fd, p->bytes, p->len, 0);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r == 0)

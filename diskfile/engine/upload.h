@@ -20,14 +20,13 @@
  * I3  finished(0) comes only after LINK, then fsync of the file, then fgetxattr succeeded.
  * I4  An error after LINK means "unknown", never "not stored".
  * I5  At most one chain in flight per upload; finished() comes with none.
- * I6  The suffix is in hashes.invalid before LINK (Swift mode).
- * I7  No directory is made before PLACE: who hangs up during the body leaves nothing.
- * I8  After a write that the disk failed no upload begins on the device before a probe has
- *     shown that it takes writes again (store_write_check()).
- * I9  An erasure-coded fragment gets its durable name (DURABLE) only after CONFIRM has
- *     succeeded under its pending one and, with spec.hold, the caller has said so; and
- *     finished(0) comes only after SETTLE has made that name survive a power cut.
- * I10 A file gets its name only if it is as long as what the caller appended.
+ * I6  The suffix is in hashes.invalid before LINK (Swift mode), and at the end of CLEAN still, or
+ * what took it out saw the new name. I7  No directory is made before PLACE: who hangs up during the
+ * body leaves nothing. I8  After a write that the disk failed no upload begins on the device before
+ * a probe has shown that it takes writes again (store_write_check()). I9  An erasure-coded fragment
+ * gets its durable name (DURABLE) only after CONFIRM has succeeded under its pending one and, with
+ * spec.hold, the caller has said so; and finished(0) comes only after SETTLE has made that name
+ * survive a power cut. I10 A file gets its name only if it is as long as what the caller appended.
  *
  * Runs: steps whose order is certain leave for the disk as one chain; a small upload that was
  * committed before it started is one chain from LOOK to CLOSE. advance() is the only writer
@@ -96,10 +95,11 @@ struct df_upload {
     char check[HASH_HEX_LEN]; /* CONFIRM's reading */
 
     int fd, lock_fd;
-    unsigned existed_len; /* how much of the path was there before this upload */
-    unsigned attempts;    /* of OPEN, LINK */
-    bool named;           /* no O_TMPFILE: the file is made under tmp_path */
-    bool tmp_named;       /* tmp_path exists and is ours to remove */
+    struct file_identity hashes_seen; /* I6: hashes.pkl before the mark */
+    unsigned existed_len;             /* how much of the path was there before this upload */
+    unsigned attempts;                /* of OPEN, LINK */
+    bool named;                       /* no O_TMPFILE: the file is made under tmp_path */
+    bool tmp_named;                   /* tmp_path exists and is ours to remove */
     uint64_t step_ns[U_STATES];
     struct disk_chain chain;
 

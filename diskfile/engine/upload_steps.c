@@ -322,16 +322,22 @@ static int check_whole(const struct df_upload *u)
     return (uint64_t)st.st_size == u->appended ? 0 : -EIO;
 }
 
+/* I6. Nobody replicates a node that runs alone. */
+static int mark_suffix(struct df_upload *u)
+{
+    if (u->place.store->options.data_dir_count > 0)
+        return 0;
+    hashdir_hashes_identity(&u->place, &u->hashes_seen);
+    return hashdir_invalidate(&u->place);
+}
+
 static int place_call(void *arg)
 {
     struct df_upload *u = arg;
     int r = check_whole(u);
     if (r < 0)
         return r;
-    if (u->spec.recheck)
-        r = lock_and_judge(u);
-    else if (u->place.store->options.data_dir_count == 0)
-        r = hashdir_invalidate(&u->place); /* I6 */
+    r = u->spec.recheck ? lock_and_judge(u) : mark_suffix(u);
     if (r < 0)
         return r;
     unsigned existed_len = u->existed_len;
@@ -490,8 +496,7 @@ static enum upload_state confirm_done(struct df_upload *u, int res)
 /* Again: a rehash may have taken the mark of PLACE since, and seen the pending fragment only. */
 static int mark_call(void *arg)
 {
-    struct df_upload *u = arg;
-    return u->place.store->options.data_dir_count == 0 ? hashdir_invalidate(&u->place) : 0;
+    return mark_suffix(arg);
 }
 
 static void durable_add(struct df_upload *u, struct disk_chain *chain)
@@ -543,10 +548,24 @@ static enum upload_state settle_done(struct df_upload *u, int res)
 
 /* ---- CLEAN ---- */
 
+/* I6: was the suffix hashed between the mark and the new name? */
+static void mark_again(struct df_upload *u)
+{
+    struct file_identity now;
+    if (u->place.store->options.data_dir_count > 0)
+        return;
+    hashdir_hashes_identity(&u->place, &now);
+    int r = file_identity_eq(&now, &u->hashes_seen) ? 0 : hashdir_invalidate(&u->place);
+    if (r < 0) /* the object is stored all the same, and replicated when the suffix changes next */
+        store_event(u->place.store, DF_EVENT_WARNING, "cannot mark the suffix of %s again: %s",
+                    u->target, strerror(-r));
+}
+
 static int clean_call(void *arg)
 {
     struct df_upload *u = arg;
     u->place.locked = false; /* LINK has given it back */
+    mark_again(u);
     const char *file = u->fragment == FILE_NO_FRAGMENT ? u->target : u->durable_target;
     if (u->spec.next_part_power > 0)
         hashdir_link_next_power(&u->place, file, u->spec.next_part_power);

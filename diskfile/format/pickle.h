@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pickle.h -- what metadata_encode() and metadata_decode() share: the opcodes of
+/* pickle.h -- what those share who write or read pickles of protocol 2: the opcodes of
  * on-disk-format 7.1. Include it nowhere else. */
 #ifndef OBJSRV_PICKLE_H
 #define OBJSRV_PICKLE_H

@@ -81,6 +81,21 @@ bool path_split(struct slice path, struct object_path *ret_path)
     return true;
 }
 
+bool path_split_partition(struct slice path, struct slice *ret_device, struct slice *ret_partition,
+                          struct slice *ret_rest)
+{
+    bool slash;
+    if (path.len == 0 || path.at[0] != '/')
+        return false;
+    struct slice rest = {path.at + 1, path.len - 1};
+    *ret_device = cut_segment(&rest, &slash);
+    if (!slash)
+        return false;
+    *ret_partition = cut_segment(&rest, &slash);
+    *ret_rest = rest;
+    return ret_device->len > 0 && ret_partition->len > 0;
+}
+
 bool path_component_safe(struct slice name)
 {
     return name.len > 0 && !slice_eq(name, SLICE(".")) && !slice_eq(name, SLICE("..")) &&

@@ -18,6 +18,10 @@ struct object_path {
 /* "/device/partition/account/container/object"; false: not of this shape. */
 bool path_split(struct slice path, struct object_path *ret_path);
 
+/* "/device/partition[/rest]"; false: not of this shape. The rest may be anything, or empty. */
+bool path_split_partition(struct slice path, struct slice *ret_device, struct slice *ret_partition,
+                          struct slice *ret_rest);
+
 /* Neither ".", "..", nor holding NUL: can be one component of a path. */
 bool path_component_safe(struct slice name);
 

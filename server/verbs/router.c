@@ -121,6 +121,23 @@ static bool find_target(struct request *r, const struct config_policy *policy, s
     return true;
 }
 
+/* "/device/partition", and whatever follows. */
+static bool find_partition(struct request *r, const struct config_policy *policy,
+                           struct target *ret, struct refusal *ret_why)
+{
+    struct slice device, partition, rest;
+    if (!path_split_partition(r->path, &device, &partition, &rest))
+        return refuse_name(r, ret_why, 400, "Invalid path: ", r->path);
+    if (!path_component_safe(device) && !memchr(device.at, 0, device.len))
+        return refuse_name(r, ret_why, 400, "Invalid device: ", device);
+    if (!path_component_safe(partition))
+        return refuse_name(r, ret_why, 400, "Invalid partition: ", partition);
+    *ret = (struct target){
+        .name = {.policy = policy->df.index, .device = device, .partition = partition},
+        .rest = rest};
+    return true;
+}
+
 enum { NAMES_OBJECT = 1, REPLICATION = 2 };
 
 static const struct {
@@ -130,7 +147,7 @@ static const struct {
 } methods[] = {
     {"GET", NAMES_OBJECT, get_start},       {"HEAD", NAMES_OBJECT, get_start},
     {"PUT", NAMES_OBJECT, put_swift},       {"POST", NAMES_OBJECT, post_swift},
-    {"DELETE", NAMES_OBJECT, delete_swift}, {"REPLICATE", REPLICATION, NULL},
+    {"DELETE", NAMES_OBJECT, delete_swift}, {"REPLICATE", REPLICATION, replicate_start},
     {"SSYNC", REPLICATION, NULL},           {"OPTIONS", 0, NULL},
 };
 
@@ -171,6 +188,21 @@ static void ssync_dispatch(struct request *r)
         answer_refusal(r, &why);
 }
 
+static void replication_dispatch(struct request *r, unsigned method)
+{
+    const struct config_policy *policy;
+    struct target target;
+    struct refusal why;
+    if (!methods[method].start) {
+        answer_unsupported(r, methods[method].method);
+    } else if (!find_policy(r, &policy, &why) || !find_partition(r, policy, &target, &why)) {
+        answer_refusal(r, &why);
+    } else {
+        r->device = target.name.device;
+        methods[method].start(r, &target);
+    }
+}
+
 static void answer_unknown_method(struct request *r)
 {
     r->untimed = true;
@@ -190,7 +222,7 @@ static void swift_dispatch(struct request *r)
     else if (slice_eq(r->method, SLICE("SSYNC")))
         ssync_dispatch(r);
     else if (methods[method].kind == REPLICATION)
-        answer_unsupported(r, methods[method].method);
+        replication_dispatch(r, method);
     else if (methods[method].kind == NAMES_OBJECT)
         object_dispatch(r, method);
     else

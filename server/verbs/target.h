@@ -12,7 +12,8 @@
 
 struct target {
     struct df_name name;
-    bool plain; /* stand-alone mode */
+    bool plain;        /* stand-alone mode */
+    struct slice rest; /* replication: what follows the partition; the name has no object then */
 };
 
 /* One per method; each answers the request and ends it with request_done(). */
@@ -23,6 +24,7 @@ void post_swift(struct request *r, const struct target *target);
 void post_plain(struct request *r, const struct target *target);
 void delete_swift(struct request *r, const struct target *target);
 void delete_plain(struct request *r, const struct target *target);
+void replicate_start(struct request *r, const struct target *target);
 void options_swift(struct request *r);
 
 /* standalone.c: everything but /healthcheck, in stand-alone mode. */

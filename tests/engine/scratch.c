@@ -24,7 +24,9 @@ static void on_event(void *arg, enum df_event_kind kind, const char *text)
 }
 
 static const struct df_policy policies[] = {
-    {.index = 0}, {.index = 1}, {.index = 2, .erasure_coded = true, .data_fragments = 2}};
+    {.index = 0},
+    {.index = 1},
+    {.index = 2, .erasure_coded = true, .data_fragments = 2, .parity_fragments = 1}};
 
 int scratch_setup(void **state)
 {

@@ -31,6 +31,10 @@ REQUESTS = [
     ('OPTIONS', '/', {'Referer': 'http://r/?x={y}'}, None),
     ('DELETE', '/sda1/0/a/c%20x/%C3%A9o', {'X-Trans-Id': 'txd', 'X-Timestamp': '1700000009'}, None),
     ('GET', '/sda9/0/a/c/o', {'X-Backend-Replication': 'no', 'X-Trans-Id': 'txr'}, None),
+    ('REPLICATE', '/sda1/9', {'X-Trans-Id': 'txh', 'X-Backend-Storage-Policy-Index': '0'}, None),
+    ('REPLICATE', '/sda1/0/abc-def', {'X-Trans-Id': 'txs'}, None),
+    ('REPLICATE', '/sda9/0', {'X-Trans-Id': 'tx9'}, None),
+    ('REPLICATE', '/sda1', {'X-Trans-Id': 'tx4'}, None),
 ]
 
 

@@ -90,6 +90,17 @@ class Statsd(BothCase):
         self.same('GET', '/healthcheck', expected=[])
         self.same('GET', '/recon/time', expected=[])
 
+    def test_replicate(self):
+        """Usually one in ten is told."""
+        self.start_pair(log_statsd_sample_rate_factor='10')
+        timing, errors = ['object-server.REPLICATE.timing|ms'], ['object-server.REPLICATE.errors.timing|ms']
+        self.same('REPLICATE', '/sda1/1', expected=timing)
+        self.same('REPLICATE', '/sda1/1/abc', expected=timing)
+        self.same('REPLICATE', '/sda9/1', expected=errors)
+        self.same('REPLICATE', '/sda1', expected=[])
+        self.same('REPLICATE', '/sda1/..', expected=[])
+        self.same('REPLICATE', '/sda1/1', {'X-Backend-Storage-Policy-Index': '77'}, expected=[])
+
     def test_prefix_and_rates(self):
         self.start_pair(log_statsd_metric_prefix='a.b', log_name='my-server',
                         log_statsd_default_sample_rate='0.999999', log_statsd_sample_rate_factor='0.9999999')

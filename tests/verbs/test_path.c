@@ -48,6 +48,38 @@ static void test_utf8(void **state)
     }
 }
 
+static void test_split_partition(void **state)
+{
+    static const struct {
+        const char *path;
+        bool ok;
+        const char *device, *partition, *rest;
+    } rows[] = {
+        {"/d/p", true, "d", "p", ""},
+        {"/d/p/", true, "d", "p", ""},
+        {"/d/p/abc-def", true, "d", "p", "abc-def"},
+        {"/d/p//a/", true, "d", "p", "/a/"},
+        {"/d/../x", true, "d", "..", "x"},
+        {"/d/", false, NULL, NULL, NULL},
+        {"/d", false, NULL, NULL, NULL},
+        {"/", false, NULL, NULL, NULL},
+        {"", false, NULL, NULL, NULL},
+        {"//p", false, NULL, NULL, NULL},
+        {"/d//abc", false, NULL, NULL, NULL},
+        {"d/p", false, NULL, NULL, NULL},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct slice device, partition, rest;
+        assert_int_equal(path_split_partition(slice_of(rows[i].path), &device, &partition, &rest),
+                         rows[i].ok);
+        if (!rows[i].ok)
+            continue;
+        assert_true(slice_eq(device, slice_of(rows[i].device)));
+        assert_true(slice_eq(partition, slice_of(rows[i].partition)));
+        assert_true(slice_eq(rest, slice_of(rows[i].rest)));
+    }
+}
+
 static void test_split(void **state)
 {
     static const struct {
@@ -208,9 +240,13 @@ static void test_plain_lengths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),          cmocka_unit_test(test_split),
-        cmocka_unit_test(test_component),     cmocka_unit_test(test_reserved),
-        cmocka_unit_test(test_quote),         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split_partition),
+        cmocka_unit_test(test_component),
+        cmocka_unit_test(test_reserved),
+        cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_plain_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
