@@ -299,6 +299,49 @@ bool df_pending_write(struct df_thread *t, struct slice device, unsigned policy,
                       struct timestamp timestamp, const struct pending_update *update,
                       void (*done)(void *arg, int res), void *arg);
 
+/* ---- replication: what other nodes ask about a partition ---- */
+
+/* Slices are lent until done(). Like the hashes below they are single path components, checked by
+ * the caller. These operations are not counted against the device's limit of requests: whoever
+ * replicates has a limit of his own. done() comes once, later; false: no memory, and it never
+ * comes. */
+struct df_partition {
+    unsigned policy;
+    struct slice device;
+    struct slice partition;
+};
+
+/* Is the device usable now? done(0), or -ENODEV and others as df_open() has them. */
+bool df_device_check(struct df_thread *t, const struct df_partition *p,
+                     void (*done)(void *arg, int res), void *arg);
+
+/* The right to talk about a partition, by the locks that Swift's daemons take: one conversation
+ * for each partition, and `slots` for each device (0: any number). One attempt, which does not
+ * wait. done(0) gets the lock, done(-EAGAIN) the path of the one that somebody else holds (lent
+ * for the call). Makes the partition's directory. */
+struct df_conversation;
+bool df_converse(struct df_thread *t, const struct df_partition *p, unsigned slots,
+                 void (*done)(void *arg, int res, struct df_conversation *take, const char *held),
+                 void *arg);
+void df_conversation_end(struct df_conversation *take);
+
+/* Looks at hash directories one after the other, cleaning each up first; damage is put away.
+ * Expired objects count as live. */
+struct df_visit {
+    const char (*hashes)[HASH_HEX_LEN + 1]; /* 32 hex digits in lower case each; lent */
+    unsigned count;
+    const struct fragment_wish *wish; /* lent; or NULL */
+    /* On a POOL THREAD, as df_upload_calls.judge. What lies under hashes[i]; `info` has the
+     * fragments also of what is not readable, and is NULL if the disk would not tell. True: make
+     * the pending fragment of time *ret_ts and of the wish's index durable, then show the
+     * directory again, once; that answer is not looked at. -errno of that comes in `res`. */
+    bool (*see)(void *arg, unsigned i, const struct df_info *info, int res,
+                struct timestamp *ret_ts);
+};
+/* done(-ENODEV): the device went away, and not all was seen. */
+bool df_visit(struct df_thread *t, const struct df_partition *p, const struct df_visit *visit,
+              void (*done)(void *arg, int res), void *arg);
+
 /* ---- what replication compares ---- */
 
 struct df_hashes {

@@ -87,6 +87,9 @@ struct load_spec {
     bool add_checksum;    /* to metadata from before there were checksums */
     const int *suffix_fd; /* the suffix directory, open: the hash directory is looked up in it,
                            * so that the kernel need not walk the whole path; or NULL */
+    /* What only replication wants: */
+    bool let_strangers_be; /* by_directory: a name that hashes elsewhere is -EINVAL, not damage */
+    bool list_pending;     /* info has the fragments even if none of them can be read */
     /* Instead of hashdir_quarantine(), with its results; 0 need not mean "moved". `file` and
      * `fd` as there. */
     int (*damaged)(void *arg, const struct object_place *p, const char *file, int fd,
@@ -134,6 +137,14 @@ void hashdir_hashes_identity(const struct object_place *p, struct file_identity 
 
 /* The partition's .lock, held until *ret_fd is closed. Makes the partition if need be. */
 int hashdir_lock(const struct object_place *p, int *ret_fd);
+
+/* A lock file of the partition, which is made if need be: `name` as ".lock-replication". The
+ * descriptor, yours to close, or -EAGAIN: somebody else has it. */
+int hashdir_try_lock(const struct object_place *p, const char *name);
+
+/* Gives the pending fragment of this time and index its durable name, marks the suffix, syncs
+ * and cleans up. -ENOENT: there is none. */
+int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int index);
 
 /* The same, but -ENOENT instead of making the partition. */
 int hashdir_lock_existing(const struct object_place *p, int *ret_fd);

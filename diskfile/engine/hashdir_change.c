@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,6 +95,32 @@ int hashdir_sync(const struct object_place *p, unsigned existed_len)
             return r;
     }
     return 0;
+}
+
+/* Marked before, for a crash may come right after the rename; and after, for a rehash in between
+ * takes the mark and sees the old name. */
+static int rename_durable(const struct object_place *p, const char *from, const char *to)
+{
+    int r = hashdir_invalidate(p);
+    if (r < 0)
+        return r;
+    int dirfd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return -errno;
+    r = renameat(dirfd, from, dirfd, to) < 0 || fsync(dirfd) < 0 ? -errno : 0;
+    close(dirfd);
+    return r == 0 ? hashdir_invalidate(p) : r;
+}
+
+int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int index)
+{
+    struct file_name file = {.kind = FILE_DATA, .timestamp = ts, .fragment = index};
+    char from[FILENAME_MAX_LEN], to[FILENAME_MAX_LEN];
+    filename_format(&file, from);
+    file.durable = true;
+    filename_format(&file, to);
+    int r = rename_durable(p, from, to);
+    return r < 0 ? r : hashdir_clean(p, df_now());
 }
 
 static bool unlink_entry(int dirfd, const struct selection *s, unsigned i)

@@ -288,7 +288,10 @@ static int check_name_by_directory(struct loading *l)
     const struct slice *name = metadata_get(l->state->info.metadata, "name");
     if (!name)
         return -EINVAL;
-    if (!hashes_to(l->place, *name))
+    bool fits = hashes_to(l->place, *name);
+    if (!fits && l->spec->let_strangers_be)
+        return -EINVAL;
+    if (!fits)
         return damaged(l, l->state->file, l->state->fd,
                        "Hash of name in metadata does not match directory name");
     return 0;
@@ -395,7 +398,7 @@ static int list_fragments(struct loading *l)
     struct object_state *s = l->state;
     const struct selection *c = &l->chosen;
     unsigned count = 0;
-    s->fragments = malloc(c->count * sizeof(*s->fragments));
+    s->fragments = malloc((c->count + 1) * sizeof(*s->fragments));
     if (!s->fragments)
         return -ENOMEM;
     for (unsigned i = 0; i < c->count; i++) {
@@ -442,6 +445,11 @@ static int load_data(struct loading *l)
 
 /* ---- all of it ---- */
 
+static bool wants_pending(const struct loading *l)
+{
+    return l->spec->list_pending && l->place->policy->erasure_coded && !l->state->fragments;
+}
+
 static int load_once(struct loading *l)
 {
     int r = select_for(l->place, l->spec, &l->chosen, &l->dirfd);
@@ -455,6 +463,8 @@ static int load_once(struct loading *l)
         r = load_data(l);
     else if (l->chosen.tombstone >= 0)
         r = load_tombstone(l);
+    if (goes_on(l, r) && wants_pending(l))
+        r = list_fragments(l);
     if (r == 0 && l->spec->ret_selection)
         *l->spec->ret_selection = l->chosen;
     else

@@ -74,6 +74,21 @@ static int flock_until(int fd, int64_t deadline_us)
     return 0;
 }
 
+int hashdir_try_lock(const struct object_place *p, const char *name)
+{
+    struct stat st = {0};
+    int fd = open_in_partition(p, name, O_WRONLY, 0755, MISSING_MAKE);
+    if (fd < 0)
+        return fd;
+    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    if (r == 0 && fstat(fd, &st) < 0)
+        r = -errno;
+    if (r == 0 && st.st_nlink > 0)
+        return fd;
+    close(fd);
+    return r < 0 && r != -EWOULDBLOCK ? r : -EAGAIN; /* removed meanwhile: it excludes nobody */
+}
+
 static int lock(const struct object_place *p, enum missing partition, int *ret_fd)
 {
     int64_t deadline_us = monotonic_us() + (int64_t)p->store->options.lock_timeout_ms * 1000;

@@ -190,6 +190,11 @@ void request_read_body(struct request *r, const struct body_sink *sink)
     struct exchange *x = exchange_of(r);
     struct conn *c = r->conn;
     x->sink = *sink;
+    if (c == NULL) {
+        x->body = BODY_READ;
+        subrequest_read(x);
+        return;
+    }
     if (x->continue_due) {
         x->continue_due = false;
         reply_continue(c);
@@ -235,15 +240,34 @@ void request_more(struct request *r)
     if (x->body != BODY_PAUSED)
         return;
     x->body = BODY_READ;
+    if (c == NULL) {
+        subrequest_read(x);
+        return;
+    }
     if (x->window_ms > 0)
         conn_arm(c, x->window_ms);
     if (!c->running)
         conn_run(c);
 }
 
+void request_earned(struct request *r)
+{
+    struct exchange *x = exchange_of(r);
+    if (x->body == BODY_READ)
+        open_window(r->conn);
+    else if (x->body == BODY_PAUSED) {
+        deadline_clear(&r->conn->deadline);
+        x->window_left = r->conn->conns->window;
+        x->window_ms = r->conn->conns->timeout_ms;
+    }
+}
+
 bool request_body_is_here(const struct request *r)
 {
     const struct conn *c = r->conn;
+    if (c == NULL)
+        return subrequest_body_is_here(
+            (const struct exchange *)((const char *)r - offsetof(struct exchange, r)));
     size_t here = c->running ? c->view_len : c->in_len;
     return !r->chunked && !r->expects_continue && !(r->state_bits & HEAD_BODY_UNREADABLE) &&
            r->content_length <= here;

@@ -361,7 +361,10 @@ void conn_run(struct conn *c)
 void request_done(struct request *r)
 {
     exchange_of(r)->done = true;
-    conn_run(r->conn);
+    if (r->conn != NULL)
+        conn_run(r->conn);
+    else
+        subrequest_over(exchange_of(r));
 }
 
 static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)

@@ -62,7 +62,8 @@ enum reply_state {
     REPLY_SENT
 };
 
-/* One request and its reply. Pooled. */
+/* One request and its reply. Pooled. Without a connection (r.conn is NULL) it is a part of another
+ * request's body: subrequest.c. */
 struct exchange {
     struct request r;
     struct exchange *next; /* in the pool */
@@ -86,6 +87,7 @@ struct exchange {
     size_t head_len, head_room;
     bool head_failed; /* no memory for it */
     uint64_t stream_left;
+    bool chunks;   /* reply_stream_chunked() to a client that knows them */
     bool head_due; /* reply_stream(): the head leaves with the first bytes */
     bool ready_due, in_ready;
     void (*ready)(struct request *r);
@@ -156,6 +158,12 @@ void body_feed(struct conn *c);          /* from view to the sink */
 void body_fail(struct conn *c, int err); /* tells the sink; the connection will close */
 void body_discard(struct conn *c);       /* from view to nobody */
 bool body_unread(const struct exchange *x);
+
+/* subrequest.c: what the functions of request.h do for a request without a connection. */
+void subrequest_read(struct exchange *x); /* body is BODY_READ */
+bool subrequest_body_is_here(const struct exchange *x);
+void subrequest_replied(struct exchange *x, const void *body, size_t len);
+void subrequest_over(struct exchange *x);
 
 /* reply.c */
 void reply_refuse(struct conn *c, struct head_refusal refusal);

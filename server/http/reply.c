@@ -126,18 +126,21 @@ static bool must_close(const struct exchange *x)
            (open && x->body_left > DRAIN_LIMIT);
 }
 
-static void finish_head(struct exchange *x, uint64_t content_length)
+/* `content_length` below 0: not known; chunks then, or up to the end of the connection. */
+static void finish_head(struct exchange *x, int64_t content_length)
 {
     x->close_after = must_close(x);
     /* RFC 9110 8.6: not with 204. Swift sends it, and its clients may count on it. */
-    if (x->r.status != 204 || !x->r.loop->config->standalone)
-        put_text(x, "Content-Length: %llu\r\n", (unsigned long long)content_length);
+    if (content_length >= 0 && (x->r.status != 204 || !x->r.loop->config->standalone))
+        put_text(x, "Content-Length: %lld\r\n", (long long)content_length);
+    else if (content_length < 0 && x->chunks)
+        put_text(x, "Transfer-Encoding: chunked\r\n");
     if (x->close_after)
         put_text(x, "Connection: close\r\n");
     else if (x->r.http10)
         put_text(x, "Connection: keep-alive\r\n");
     put_bytes(x, "\r\n", 2);
-    x->r.reply_length = (int64_t)content_length;
+    x->r.reply_length = content_length;
     metrics_reply(&x->r);
     if (!x->r.filtered)
         log_access(&x->r);
@@ -225,9 +228,11 @@ static int queue(struct exchange *x, uv_buf_t *bufs, unsigned count, bool copy_l
     return 0;
 }
 
-/* The head if it is due, and `body`: at once if the socket takes it, else queued. */
+/* The head if it is due (with it a chunk's size), and `body`: at once if the socket takes it, else
+ * queued. */
 static void send_out(struct exchange *x, const void *body, size_t len, bool lent)
 {
+    static char line_end[] = "\r\n";
     struct conn *c = x->r.conn;
     if (x->head_failed)
         conn_lost(c);
@@ -236,10 +241,13 @@ static void send_out(struct exchange *x, const void *body, size_t len, bool lent
         return;
     }
     size_t head_len = x->head_due ? x->head_len : 0;
-    uv_buf_t bufs[2] = {{.base = x->head, .len = head_len}, {.base = (char *)body, .len = len}};
-    unsigned count = len > 0 ? 2 : 1;
+    size_t tail_len = x->chunks && len > 0 ? 2 : 0;
+    uv_buf_t bufs[3] = {{.base = x->head, .len = head_len},
+                        {.base = (char *)body, .len = len},
+                        {.base = line_end, .len = tail_len}};
+    unsigned count = tail_len > 0 ? 3 : len > 0 ? 2 : 1;
     int taken = uv_try_write((uv_stream_t *)&c->tcp, bufs, count);
-    if (taken >= 0 && (size_t)taken == head_len + len) {
+    if (taken >= 0 && (size_t)taken == head_len + len + tail_len) {
         all_taken(x);
         return;
     }
@@ -257,7 +265,14 @@ static void send_whole(struct request *r, const void *body, size_t len, uint64_t
     struct exchange *x = exchange_of(r);
     struct conn *c = r->conn;
     assert(x->reply == REPLY_BEGUN);
-    finish_head(x, content_length);
+    finish_head(x, (int64_t)content_length);
+    if (c == NULL) {
+        x->reply = REPLY_SENT;
+        x->sent = sent;
+        subrequest_replied(x, body, len);
+        call_sent(x);
+        return;
+    }
     x->reply = REPLY_FLUSH;
     x->head_due = true;
     x->sent = sent;
@@ -289,20 +304,43 @@ bool reply_is_out(const struct exchange *x)
 
 /* ---- streams ---- */
 
-void reply_stream(struct request *r, uint64_t content_length, void (*ready)(struct request *r))
+static void start_stream(struct exchange *x, int64_t content_length,
+                         void (*ready)(struct request *r))
 {
-    struct exchange *x = exchange_of(r);
-    struct conn *c = r->conn;
-    assert(x->reply == REPLY_BEGUN);
+    struct conn *c = x->r.conn;
+    assert(x->reply == REPLY_BEGUN && c != NULL);
     finish_head(x, content_length);
     x->reply = REPLY_STREAM;
     x->head_due = true;
-    x->stream_left = content_length;
+    x->stream_left = content_length >= 0 ? (uint64_t)content_length : UINT64_MAX;
     x->ready = ready;
     x->ready_due = true;
     bool outer = conn_enter(c);
     pump(x);
     conn_leave(c, outer);
+}
+
+void reply_stream(struct request *r, uint64_t content_length, void (*ready)(struct request *r))
+{
+    start_stream(exchange_of(r), (int64_t)content_length, ready);
+}
+
+void reply_stream_chunked(struct request *r, void (*ready)(struct request *r))
+{
+    struct exchange *x = exchange_of(r);
+    x->chunks = !r->http10;
+    x->close_after = r->http10;
+    x->continue_due = false;
+    start_stream(x, -1, ready);
+}
+
+/* Behind the reply's head, if that is still to be sent. */
+static void put_chunk_size(struct exchange *x, size_t len)
+{
+    if (!x->head_due)
+        x->head_len = 0;
+    x->head_due = true;
+    put_text(x, "%zx\r\n", len);
 }
 
 void reply_write(struct request *r, const void *buf, size_t len)
@@ -311,6 +349,8 @@ void reply_write(struct request *r, const void *buf, size_t len)
     struct conn *c = r->conn;
     assert(x->reply == REPLY_STREAM && !x->writing && len <= x->stream_left);
     x->stream_left -= len;
+    if (x->chunks)
+        put_chunk_size(x, len);
     bool outer = conn_enter(c);
     send_out(x, buf, slice_eq(r->method, SLICE("HEAD")) ? 0 : len, true);
     conn_leave(c, outer);
@@ -320,7 +360,10 @@ void reply_end(struct request *r)
 {
     struct exchange *x = exchange_of(r);
     struct conn *c = r->conn;
-    if (x->stream_left > 0) {
+    if (x->chunks) {
+        put_chunk_size(x, 0);
+        put_text(x, "\r\n");
+    } else if (x->stream_left > 0 && r->reply_length >= 0) {
         reply_abort(r);
         return;
     }
@@ -332,6 +375,14 @@ void reply_end(struct request *r)
     else if (!x->writing)
         x->reply = REPLY_SENT;
     conn_leave(c, outer);
+}
+
+void reply_cut(struct request *r)
+{
+    struct exchange *x = exchange_of(r);
+    x->ready_due = false;
+    x->close_after = true;
+    x->reply = x->writing ? REPLY_FLUSH : REPLY_SENT;
 }
 
 void reply_abort(struct request *r)

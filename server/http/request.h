@@ -112,6 +112,9 @@ bool request_header_true(const struct request *r, const char *name);
 bool request_has_body(const struct request *r); /* chunked, or Content-Length > 0 */
 void request_read_body(struct request *r, const struct body_sink *sink);
 void request_more(struct request *r);
+/* The client has sent what it is given client_timeout for: its time begins anew. Without this call
+ * each network_chunk_size bytes have it. While the body is being read. */
+void request_earned(struct request *r);
 /* Header lines ("Name: value\r\n") that go with each "100 Continue" of this request; lent until
  * request_done(). Before the body is first asked for. */
 void request_continue_with(struct request *r, const char *lines);
@@ -152,6 +155,14 @@ int status_of_errno(int err);
 void reply_stream(struct request *r, uint64_t content_length, void (*ready)(struct request *r));
 void reply_write(struct request *r, const void *buf, size_t len); /* lent until ready() */
 void reply_end(struct request *r);
+/* A body of any length, in chunks: each reply_write() is one, and reaches the client at once. The
+ * reply may go on while the request's body is read; who does both waits for ready() before
+ * he reads on. No 100 is sent after it. */
+void reply_stream_chunked(struct request *r, void (*ready)(struct request *r));
+/* The body ends here though it is not whole: without the last chunk, so that the client sees it.
+ * What was written still arrives (buffers stay lent until then: let them lie in the arena), then
+ * the connection closes. In place of reply_end(), also while a write is under way. */
+void reply_cut(struct request *r);
 /* The body cannot be finished: close the connection so that the client sees it is short. */
 void reply_abort(struct request *r);
 

@@ -127,6 +127,15 @@ static int merge_content_type(struct post *p, struct metadata *m)
     return p->ctype_from_meta ? set_content_type(p, m, current, p->seen_ctype) : 0;
 }
 
+/* Replication sends the content type's time along and it is stored as it is, even if the content
+ * type that is there stays; then the file's name says so, as with Swift. */
+static void name_content_type(struct post *p, const struct metadata *m)
+{
+    struct timestamp ts;
+    if (timestamp_parse(metadata_value(m, "Content-Type-Timestamp"), &ts) == 0)
+        df_upload_set_ctype_timestamp(p->upload, ts);
+}
+
 static int merge_swift(struct post *p, struct metadata *m)
 {
     int res;
@@ -143,6 +152,7 @@ static int merge_swift(struct post *p, struct metadata *m)
         metadata_remove(m, SLICE("Content-Type-Timestamp"));
         df_upload_set_timestamp(p->upload, p->seen);
     }
+    name_content_type(p, m);
     return res == 0 ? merge_content_type(p, m) : res;
 }
 

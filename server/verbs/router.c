@@ -3,6 +3,7 @@
 #include "server/loop.h"
 #include "server/metrics/metrics.h"
 #include "server/recon/recon.h"
+#include "server/ssync/ssync.h"
 #include "server/verbs/answer.h"
 #include "server/verbs/headers_meta.h"
 #include "server/verbs/path.h"
@@ -177,6 +178,16 @@ static void object_dispatch(struct request *r, unsigned method)
     }
 }
 
+static void ssync_dispatch(struct request *r)
+{
+    const struct config_policy *policy;
+    struct refusal why;
+    if (find_policy(r, &policy, &why))
+        ssync_start(r, policy);
+    else
+        answer_refusal(r, &why);
+}
+
 static void replication_dispatch(struct request *r, unsigned method)
 {
     const struct config_policy *policy;
@@ -208,12 +219,20 @@ static void swift_dispatch(struct request *r)
     else if (method == METHODS ||
              (methods[method].kind == REPLICATION && !r->loop->config->replication_server))
         answer_unknown_method(r);
+    else if (slice_eq(r->method, SLICE("SSYNC")))
+        ssync_dispatch(r);
     else if (methods[method].kind == REPLICATION)
         replication_dispatch(r, method);
     else if (methods[method].kind == NAMES_OBJECT)
         object_dispatch(r, method);
     else
         options_swift(r);
+}
+
+void router_dispatch_part(struct request *r)
+{
+    metric_add(r->loop->metrics, METRIC_requests_begun, 1);
+    swift_dispatch(r);
 }
 
 void router_dispatch(struct request *r)

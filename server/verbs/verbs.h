@@ -10,4 +10,7 @@
 
 void router_dispatch(struct request *r);
 
+/* Swift mode: a request that came in the body of another (http/subrequest.h), past the filters. */
+void router_dispatch_part(struct request *r);
+
 #endif

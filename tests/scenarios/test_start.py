@@ -197,9 +197,6 @@ class NotYet(SwiftCase):
     """What other pieces of work bring answers 501 or leaves a line in the log, nothing else."""
     oracle_too = False
 
-    def test_ssync(self):
-        self.expect(501, 'SSYNC', f'/sda1/{self.partition}')
-
     def test_container_update_is_logged(self):
         self.put(X_Container_Host='127.0.0.1:9', X_Container_Device='sda1', X_Container_Partition='3')
         self.get(200)
