@@ -123,22 +123,22 @@ int hashdir_make_durable(const struct object_place *p, struct timestamp ts, int 
     return r < 0 ? r : hashdir_clean(p, df_now());
 }
 
-static bool unlink_entry(int dirfd, const struct selection *s, unsigned i)
-{
-    return s->entries[i].verdict == VERDICT_OBSOLETE &&
-           (unlinkat(dirfd, s->entries[i].name, 0) == 0 || errno == ENOENT);
-}
-
-/* Returns how many are left. Oldest first, and a tombstone only when nothing else is left: at no
- * moment, not even after a power cut, may an older version come to light again. */
+/* Oldest first, and a tombstone only when all that it hides is gone: at no moment, not even after
+ * a power cut, may an older version come to light again. Returns how many files are left. */
 static unsigned unlink_obsolete(int dirfd, const struct selection *s, int tombstone)
 {
     unsigned left = 0;
-    for (unsigned i = s->count; i-- > 0;)
-        if ((int)i == tombstone || !unlink_entry(dirfd, s, i))
-            left++;
-    if (left == 1 && tombstone >= 0 && unlink_entry(dirfd, s, (unsigned)tombstone))
-        left = 0;
+    bool hides = false;
+    for (unsigned i = s->count; i-- > 0;) {
+        bool obsolete = s->entries[i].verdict == VERDICT_OBSOLETE && (int)i != tombstone;
+        if (obsolete && (unlinkat(dirfd, s->entries[i].name, 0) == 0 || errno == ENOENT))
+            continue;
+        hides |= obsolete;
+        left++;
+    }
+    if (tombstone >= 0 && s->entries[tombstone].verdict == VERDICT_OBSOLETE && !hides &&
+        (unlinkat(dirfd, s->entries[tombstone].name, 0) == 0 || errno == ENOENT))
+        left--;
     return left;
 }
 

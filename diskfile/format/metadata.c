@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metadata.c -- the list of metadata.h. Its form on disk is in pickle_encode.c and
- * pickle_decode.c.
+/* metadata.c -- the list of metadata.h. Its form on disk is in metadata_encode.c and
+ * metadata_decode.c.
  *
  * Each item is one allocation: the key's bytes, then the value's; item.key.at leads it. */
 #include "diskfile/format/metadata.h"

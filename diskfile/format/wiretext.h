@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wiretext.h -- the text encodings that lie upon each other in a metadata pickle
- * (on-disk-format 7.2). Pure; no allocation. Used by pickle_decode.c. */
+ * (on-disk-format 7.2). Pure; no allocation. Used by metadata_decode.c. */
 #ifndef OBJSRV_WIRETEXT_H
 #define OBJSRV_WIRETEXT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pickle_encode.c -- metadata_encode(): the bytes that Swift's pickle.dumps() would write.
+/* metadata_encode.c -- metadata_encode(): the bytes that Swift's pickle.dumps() would write.
  *
  * Two encodings lie upon each other. On disk a header's byte >= 0x80 is the UTF-8 of that
  * code point (`name` is left alone, on-disk-format 7.2); the pickle then shows each byte on
