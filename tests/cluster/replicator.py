@@ -10,7 +10,7 @@
 Daemons and servers share devices, hashes.pkl and the partition's lock. Everything is in
 namespaces of its own; the rsync daemon listens on loopback there.
 """
-import argparse
+import contextlib
 import json
 import os
 import pickle
@@ -21,18 +21,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from harness import isolate, servers, suite, tree      # noqa: E402
+from harness import servers, stage, tree               # noqa: E402
+from harness.stage import check                        # noqa: E402
 
 ETC = '/etc/swift'
 RSYNC_PORT = 24050
 NEEDED = ('swift-object-replicator', 'swift-ring-builder', 'rsync')
 POLICIES = {0: 'object', 1: 'object-1'}     # replicated ones; the replicator wants all their rings
 PART_POWER = 3
-
-
-def check(truth, text):
-    if not truth:
-        raise AssertionError(text)
 
 
 def partition(path):
@@ -88,6 +84,15 @@ class Pair:
         self.nodes = [Node(engine, os.path.join(root, f'node{i}'), f'sd{letter}1')
                       for i, letter in enumerate('ab')]
         self.rsync = None
+        self.moment = int(time.time()) - 1000
+
+    def later(self):
+        """A time of which there is nothing yet."""
+        self.moment += 100
+        return self.moment
+
+    def log(self):
+        return ''.join(n.server.log() for n in self.nodes)
 
     def start(self):
         for node in self.nodes:
@@ -129,8 +134,9 @@ class Pair:
             self.rsync.wait()
 
 
-def test_pushed(pair, now):
+def test_pushed(pair):
     a, b = pair.nodes
+    now = pair.later()
     path, suffix = '/a/c/pushed', tree.hash_of('/a/c/pushed')[-3:]
     b.replicate()                               # makes b's objects directories
     check(a.request('PUT', path, 0, now, b'hello', X_Object_Meta_K='v').status == 201, 'PUT')
@@ -149,9 +155,10 @@ def test_pushed(pair, now):
     check(b.hashes(path) == a.hashes(path) != {}, (b.hashes(path), a.hashes(path)))
 
 
-def test_told(pair, now):
+def test_told(pair):
     """Newest wins, whoever has it, and losers are cleaned away by hashing."""
     a, b = pair.nodes
+    now = pair.later()
     changed, deleted, older = '/a/c/changed', '/a/c/deleted', '/a/c/older'
     for path in (changed, deleted):
         check(a.request('PUT', path, 0, now, b'one').status == 201, 'PUT')
@@ -170,7 +177,7 @@ def test_told(pair, now):
         check([os.path.splitext(f)[1] for f in a.files(path)] == left, a.files(path))
 
 
-def test_settled(pair, _now):
+def test_settled(pair):
     a, b = pair.nodes
     for node in (a, b, a, b):
         stats, said = node.replicate()
@@ -182,9 +189,10 @@ def test_settled(pair, _now):
         check([n for n in os.listdir(os.path.join(a.device, 'objects', at)) if n.endswith('.tmp')] == [], at)
 
 
-def test_handoff(pair, now):
+def test_handoff(pair):
     """The ring has one replica now, and none of it on a: all that a has goes to b."""
     a, b = pair.nodes
+    now = pair.later()
     path = '/a/c/handoff'
     check(a.request('PUT', path, 0, now, b'moved').status == 201, 'PUT')
     for name in POLICIES.values():
@@ -201,42 +209,16 @@ def test_handoff(pair, now):
 TESTS = (test_pushed, test_told, test_settled, test_handoff)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--objsrv', help='the binary to test (default: $OBJSRV)')
-    parser.add_argument('--engine', action='append', choices=(*servers.ENGINES, 'swift'))
-    parser.add_argument('-k', default='', help='only tests whose name holds this')
-    args = parser.parse_args()
-    isolate.enter()
-    if args.objsrv:
-        os.environ['OBJSRV'] = os.path.abspath(args.objsrv)
-    missing = [p for p in NEEDED if not os.path.exists('/usr/bin/' + p)]
-    if missing or not os.path.isdir(ETC):
-        print(f"skipped: there is not: {' '.join(missing) or ETC}")
-        sys.exit(suite.totals(0, 0, 1))
-    passed = failed = 0
-    for engine in args.engine or servers.ENGINES:
-        root = isolate.scratch('replicator')
-        isolate.cover_etc_swift(servers.SWIFT_CONF, os.path.join(root, 'etc'))
-        pair = Pair(engine, root)
-        try:
-            pair.start()
-            pair.ring()
-            for number, test in enumerate(TESTS):
-                if args.k not in test.__name__:
-                    continue
-                try:
-                    test(pair, int(time.time()) - 1000 + 100 * number)
-                    passed += 1
-                except AssertionError as e:
-                    failed += 1
-                    print(f'{engine}: {test.__name__}: {e}')
-        finally:
-            pair.close()
-        isolate.discard(root)
-    sys.exit(suite.totals(passed, failed, 0))
+@contextlib.contextmanager
+def pair_of(engine, root):
+    pair = Pair(engine, root)
+    try:
+        pair.start()
+        pair.ring()
+        yield pair
+    finally:
+        pair.close()
 
 
 if __name__ == '__main__':
-    main()
+    stage.main(__doc__, pair_of, TESTS, NEEDED)

@@ -10,7 +10,7 @@
 
 All daemons are Debian's, in namespaces of their own.
 """
-import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +20,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 
-from harness import containers, isolate, servers, suite, tree, wire      # noqa: E402
+from harness import containers, servers, stage, tree, wire      # noqa: E402
+from harness.stage import check                                 # noqa: E402
 
 ETC = '/etc/swift'
 PORTS = {'proxy': 22010, 'account': 22011, 'container': 22012}
@@ -97,7 +98,10 @@ class Cluster:
         self.daemons[kind].kill()
         self.daemons.pop(kind).wait()
 
-    def log(self, name):
+    def log(self, name=None):
+        """Of a daemon, or of the object server."""
+        if name is None:
+            return self.objects.log()
         with open(os.path.join(self.root, f'{name}.log'), encoding='latin-1') as f:
             return f.read()[-3000:]
 
@@ -128,11 +132,6 @@ class Cluster:
         for kind in list(self.daemons):
             self.stop(kind)
         self.objects.stop()
-
-
-def check(truth, text):
-    if not truth:
-        raise AssertionError(text)
 
 
 def partition(path):
@@ -228,43 +227,17 @@ def test_coded(cluster):
 TESTS = (test_updater, test_listing, test_coded, test_expirer)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--objsrv', help='the binary to test (default: $OBJSRV)')
-    parser.add_argument('--engine', action='append', choices=servers.ENGINES)
-    parser.add_argument('-k', default='', help='only tests whose name holds this')
-    args = parser.parse_args()
-    isolate.enter()
-    if args.objsrv:
-        os.environ['OBJSRV'] = os.path.abspath(args.objsrv)
-    missing = [p for p in NEEDED if not os.path.exists('/usr/bin/' + p)]
-    if missing or not os.path.isdir(ETC):
-        print(f"skipped: of Debian's Swift there is not: {' '.join(missing) or ETC}")
-        sys.exit(suite.totals(0, 0, 1))
-    passed = failed = 0
-    for engine in args.engine or servers.ENGINES:
-        root = isolate.scratch('cluster')
-        isolate.cover_etc_swift(servers.SWIFT_CONF, os.path.join(root, 'etc'))
-        cluster = Cluster(engine, root)
-        try:
-            cluster.objects.start()
-            for kind in PORTS:
-                cluster.start(kind)
-            for test in TESTS:
-                if args.k not in test.__name__:
-                    continue
-                try:
-                    test(cluster)
-                    passed += 1
-                except AssertionError as e:
-                    failed += 1
-                    print(f'{engine}: {test.__name__}: {e}\n{cluster.objects.log()[-2000:]}')
-        finally:
-            cluster.close()
-        isolate.discard(root)
-    sys.exit(suite.totals(passed, failed, 0))
+@contextlib.contextmanager
+def cluster_of(engine, root):
+    cluster = Cluster(engine, root)
+    try:
+        cluster.objects.start()
+        for kind in PORTS:
+            cluster.start(kind)
+        yield cluster
+    finally:
+        cluster.close()
 
 
 if __name__ == '__main__':
-    main()
+    stage.main(__doc__, cluster_of, TESTS, NEEDED)

@@ -6,7 +6,7 @@ single conversations, the class they use (send.py). objsrv receives.
 As on a node in a cluster, daemons and server share the devices; one device sends to another.
 All in namespaces of their own.
 """
-import argparse
+import contextlib
 import json
 import os
 import random
@@ -18,7 +18,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..'))
 
-from harness import isolate, mime, servers, suite, tree       # noqa: E402
+from harness import mime, servers, stage, tree              # noqa: E402
+from harness.stage import Skip, check                       # noqa: E402
 
 ETC = '/etc/swift'
 NEEDED = ('swift-object-replicator', 'swift-object-reconstructor', 'swift-ring-builder')
@@ -27,17 +28,8 @@ REPLICAS = {'object': 1, 'object-1': 2, 'object-2': 3}
 PART_SHIFT = 32 - 3     # part power 3
 
 
-def check(truth, text=''):
-    if not truth:
-        raise AssertionError(text)
-
-
 def equal(found, expected):
     check(found == expected, f'{found!r} is not {expected!r}')
-
-
-class Skip(Exception):
-    pass
 
 
 class Node:
@@ -102,6 +94,9 @@ class Node:
 
     def partition_dir(self, device, partition, policy=0):
         return os.path.join(self.devices, device, tree.objects_dir(policy), partition)
+
+    def log(self):
+        return self.server.log()
 
     def clear(self):
         for device in DEVICES:
@@ -313,48 +308,15 @@ TESTS = (test_object, test_meta_and_tombstone, test_many, test_coded_revert, tes
          test_reconstructor_rebuild)
 
 
-def run_engine(engine, pattern):
-    counts = [0, 0, 0]
-    root = isolate.scratch('ssync')
-    isolate.cover_etc_swift(servers.SWIFT_CONF, os.path.join(root, 'etc'))
+@contextlib.contextmanager
+def node_of(engine, root):
     node = Node(engine, root)
-    node.server.start()
     try:
-        for test in TESTS:
-            if pattern not in test.__name__:
-                continue
-            try:
-                test(node)
-                counts[0] += 1
-            except AssertionError as e:
-                counts[1] += 1
-                print(f'{engine}: {test.__name__}: {e}\n{node.server.log()[-3000:]}', flush=True)
-            except Skip as e:
-                counts[2] += 1
-                print(f'skipped: {engine}: {test.__name__}: {e}', flush=True)
+        node.server.start()
+        yield node
     finally:
         node.server.stop()
-    isolate.discard(root)
-    return counts
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--objsrv', help='the binary to test (default: $OBJSRV)')
-    parser.add_argument('--engine', action='append', choices=servers.ENGINES + ('swift',))
-    parser.add_argument('-k', default='', help='only tests whose name holds this')
-    args = parser.parse_args()
-    isolate.enter()
-    if args.objsrv:
-        os.environ['OBJSRV'] = os.path.abspath(args.objsrv)
-    missing = [p for p in NEEDED if not os.path.exists('/usr/bin/' + p)]
-    if missing or not os.path.isdir(ETC):
-        print(f"skipped: of Debian's Swift there is not: {' '.join(missing) or ETC}")
-        sys.exit(suite.totals(0, 0, 1))
-    counts = [run_engine(engine, args.k) for engine in args.engine or servers.ENGINES]
-    sys.exit(suite.totals(*(sum(c[i] for c in counts) for i in range(3))))
 
 
 if __name__ == '__main__':
-    main()
+    stage.main(__doc__, node_of, TESTS, NEEDED)
