@@ -107,7 +107,7 @@ class Sweep:
                    self.make_directory(home, '1700000000.00000.data'),
                    self.make_directory('tmp', 'directory'),
                    self.make_file('private', 'file'),
-                   self.make_fifo('objects', '7'),
+                   self.make_fifo('objects', '7007'),
                    self.make_fifo('objects', '7000', 'aaa'),
                    self.make_fifo('objects', '7000', HASH[-3:], HASH[:-4] + '1' + HASH[-3:]),
                    self.make_fifo(home, '1800000000.00000.data'),
@@ -133,9 +133,9 @@ class Sweep:
                                  '1700000000.00000.data', b'body', b'damaged')
         before = tree.snapshot(beside)
         home = os.path.dirname(self.file_of('o1'))
-        for target, link in ((part, self.at('objects', '9')),
-                             (os.path.join(part, HASH[-3:]), self.at('objects', '8', HASH[-3:])),
-                             (empty, self.at('objects', '7', HASH[-3:], HASH)),
+        for target, link in ((part, self.at('objects', '7009')),
+                             (os.path.join(part, HASH[-3:]), self.at('objects', '7008', HASH[-3:])),
+                             (empty, self.at('objects', '7007', HASH[-3:], HASH)),
                              (broken, os.path.join(home, '1800000000.00000.data')),
                              (broken, self.at('tmp', 'linked'))):
             self.assertTrue(target.startswith(self.made.root))
@@ -145,7 +145,7 @@ class Sweep:
         self.audit('--sweep', **NO_AGE)
         self.zbf(**NO_AGE)
         self.assertEqual(tree.differences(before, tree.snapshot(beside)), [])
-        self.assertTrue(os.path.islink(self.at('objects', '9')))
+        self.assertTrue(os.path.islink(self.at('objects', '7009')))
         self.assertEqual(self.quarantined(), set())
         self.assertIn('Unexpected', run.err)
         self.assertTrue(os.path.exists(self.file_of('o1')))
