@@ -252,9 +252,16 @@ def start(kind, root, **kw):
     return make(kind, root, **kw).start()
 
 
+def is_sanitized():
+    """Whether the binary was built with a sanitizer: its memory is then another matter."""
+    with open(binary(), 'rb') as f:
+        program = f.read()
+    return b'__asan_init' in program or b'__tsan_init' in program
+
+
 def have_oracle():
     return os.path.exists(SWIFT_SERVER) and os.path.isdir('/etc/swift')
 
 
 __all__ = ['ENGINES', 'SWIFT_CONF', 'NotReady', 'binary', 'conf_text', 'free_port', 'have_oracle',
-           'make', 'start']
+           'is_sanitized', 'make', 'start']

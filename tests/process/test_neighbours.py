@@ -22,9 +22,8 @@ class SwiftInit(ProcessCase):
     def setUp(self):
         if not servers.have_oracle():
             self.skipTest('no Debian Swift here, or no /etc/swift')
-        with open(servers.binary(), 'rb') as f:
-            if b'__asan_init' in f.read():
-                self.skipTest('swift-init limits the address space below what AddressSanitizer needs')
+        if servers.is_sanitized():
+            self.skipTest('swift-init limits the address space below what a sanitizer needs')
         self.server = None
         self.sample = self.make()
         self.pids = '/var/run/swift'
