@@ -239,18 +239,20 @@ struct hot_entry *hot_look(struct hot_table *h, const struct object_place *p)
 
 /* ---- remembering ---- */
 
-static bool is_old(const struct timespec *changed, time_t looked_s)
+static bool is_old(const struct timespec *changed, struct timespec looked)
 {
-    return changed->tv_sec + HOT_MIN_AGE_S < looked_s;
+    int64_t age_ms = (looked.tv_sec - changed->tv_sec) * INT64_C(1000) +
+                     (looked.tv_nsec - changed->tv_nsec) / 1000000;
+    return age_ms > (changed->tv_nsec != 0 ? HOT_MIN_AGE_MS : HOT_MIN_AGE_WHOLE_MS);
 }
 
 static bool may_keep(const struct hot_table *h, const struct object_state *s, size_t cost,
-                     time_t looked_s)
+                     struct timespec looked)
 {
     const struct object_identity *id = &s->identity;
     return s->info.state == DF_LIVE && id->sole_file && cost <= h->limit / SHARE_OF_LIST &&
-           is_old(&id->dir.mtime, looked_s) && is_old(&id->dir.ctime, looked_s) &&
-           is_old(&id->file.mtime, looked_s) && is_old(&id->file.ctime, looked_s) &&
+           is_old(&id->dir.mtime, looked) && is_old(&id->dir.ctime, looked) &&
+           is_old(&id->file.mtime, looked) && is_old(&id->file.ctime, looked) &&
            !metadata_get(s->info.metadata, "X-Delete-At");
 }
 
@@ -275,10 +277,10 @@ static void make_room(struct hot_table *h, size_t cost)
 
 struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
                            struct object_state *take_state, char *take_body, size_t body_len,
-                           time_t looked_s)
+                           struct timespec looked)
 {
     size_t cost = cost_of(take_state, p, body_len);
-    if (!may_keep(h, take_state, cost, looked_s))
+    if (!may_keep(h, take_state, cost, looked))
         return NULL;
     struct hot_entry *old = find(h, p);
     if (old)

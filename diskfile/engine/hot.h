@@ -10,7 +10,7 @@
  * H2  It is given out only while device, inode, size, mtime and ctime of the directory and of
  *     the file are what they were before the object was read. Whoever adds, replaces, changes
  *     or moves a file of the object changes one of them.
- * H3  Nothing is kept that was younger than HOT_MIN_AGE_S when it was looked at: within the
+ * H3  Nothing is kept that was younger than HOT_MIN_AGE_MS when it was looked at: within the
  *     grain of the file system's clock a second change would not show (git calls this "racy").
  * H4  Only objects of one file and without an expiry time: what they are is no matter of when.
  * H5  What a watch says is read before an entry is given out; a watch is believed for
@@ -22,9 +22,11 @@
 #define OBJSRV_HOT_H
 
 #include "diskfile/engine/hashdir.h"
+#include <time.h>
 
-#define HOT_MIN_AGE_S 2 /* ext3-sized inodes count whole seconds */
-#define HOT_BELIEF_MS 1000
+#define HOT_MIN_AGE_MS       100  /* the kernel's coarse clock goes on every 10 ms at the least */
+#define HOT_MIN_AGE_WHOLE_MS 2000 /* of a time without a fraction: small inodes count seconds */
+#define HOT_BELIEF_MS        1000
 
 struct hot_table;
 
@@ -56,10 +58,10 @@ void hot_unref(struct hot_entry *e);
 
 /* Remembers what was read if H1 to H4 allow it. On success it takes over state's metadata and
  * the body, and returns an entry that is yours until hot_unref(); else NULL, nothing taken.
- * `looked_s` is when, by the clock of the files' times, before they were looked at: what took
+ * `looked` is when, by the clock of the files' times, before they were looked at: what took
  * long to read may have changed since. */
 struct hot_entry *hot_keep(struct hot_table *h, const struct object_place *p,
                            struct object_state *take_state, char *take_body, size_t body_len,
-                           time_t looked_s);
+                           struct timespec looked);
 
 #endif

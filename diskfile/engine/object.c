@@ -41,9 +41,9 @@ struct df_object {
     void (*read_done)(void *arg, int res);
     void *arg, *read_arg;
     uint64_t step_ns[O_STEPS];
-    int err;               /* of df_open() itself */
-    time_t looked_s;       /* before the disk was asked anything */
-    struct hot_entry *hot; /* whose metadata and first bytes these are; or NULL: our own */
+    int err;                /* of df_open() itself */
+    struct timespec looked; /* before the disk was asked anything */
+    struct hot_entry *hot;  /* whose metadata and first bytes these are; or NULL: our own */
 
     /* The call's. */
     struct df_open_spec spec;
@@ -211,7 +211,7 @@ static int open_call(void *arg)
     struct df_object *o = arg;
     if (o->err < 0)
         return o->err;
-    o->looked_s = time(NULL);
+    clock_gettime(CLOCK_REALTIME_COARSE, &o->looked);
     int r = store_device_check(o->place.store, o->place.device);
     if (r < 0)
         return r;
@@ -318,7 +318,7 @@ static void keep_hot(struct df_object *o)
     if (!whole || o->spec.drop_cache || o->spec.wish)
         return;
     struct hot_entry *hot =
-        hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, o->looked_s);
+        hot_keep(o->thread->hot, &o->place, &o->state, o->first, o->first_len, o->looked);
     if (hot)
         show_hot(o, hot);
 }

@@ -13,8 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DATA  "1700000001.00000.data"
-#define LATER (time(NULL) + 60) /* a clock by which every file here is old */
+#define DATA "1700000001.00000.data"
+/* A clock by which every file here is old. */
+#define LATER ((struct timespec){.tv_sec = time(NULL) + 60})
 
 static char *path_of(struct scratch *s, const char *name)
 {
@@ -24,7 +25,7 @@ static char *path_of(struct scratch *s, const char *name)
 }
 
 /* Loads /a/c/o as a GET does and offers it. Returns whether it was kept. */
-static bool keep(struct scratch *s, struct hot_table *h, time_t now_s)
+static bool keep(struct scratch *s, struct hot_table *h, struct timespec now)
 {
     struct object_state state = {.fd = -1};
     struct load_spec spec = scratch_spec();
@@ -32,7 +33,7 @@ static bool keep(struct scratch *s, struct hot_table *h, time_t now_s)
     assert_int_equal(hashdir_load(&s->place, &spec, &state), 0);
     char *body = malloc(5);
     memcpy(body, "hello", 5);
-    struct hot_entry *e = hot_keep(h, &s->place, &state, body, 5, now_s);
+    struct hot_entry *e = hot_keep(h, &s->place, &state, body, 5, now);
     bool kept = e != NULL;
     if (kept)
         hot_unref(e);
@@ -70,9 +71,24 @@ static void test_kept_and_found(void **state)
 static void test_too_young(void **state)
 {
     struct scratch *s = *state;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+    struct stat st;
     scratch_put_data(s, DATA, "hello", "");
     struct hot_table *h = hot_new(1 << 20);
-    assert_false(keep(s, h, time(NULL)));
+    assert_int_equal(stat(path_of(s, DATA), &st), 0); /* changed last, by its xattrs */
+    struct timespec looked = st.st_ctim;
+    assert_false(keep(s, h, looked));
+    looked.tv_nsec += 50000000;
+    assert_false(keep(s, h, looked));
+    looked.tv_sec += 1;
+    assert_true(keep(s, h, looked));
+    /* A time without a fraction, ahead of all others. */
+    times[1] = (struct timespec){.tv_sec = st.st_ctim.tv_sec + 100};
+    assert_int_equal(utimensat(AT_FDCWD, path_of(s, DATA), times, 0), 0);
+    looked = (struct timespec){.tv_sec = times[1].tv_sec + 1};
+    assert_false(keep(s, h, looked));
+    looked.tv_sec += 2;
+    assert_true(keep(s, h, looked));
     hot_free(h);
 }
 
