@@ -3,13 +3,15 @@
 
 Numbers with an r are those of the edge cases in replication-and-audit 11.
 """
+import contextlib
 import fcntl
 import os
 import re
+import signal
 import time
 
-from base import wait_until
-from harness import tree
+from base import open_files, wait_until
+from harness import tree, wire
 from ssync_talk import END, START, UP, UP_END, SsyncCase, Talk
 
 
@@ -138,6 +140,19 @@ class Locks(SsyncCase):
 
 
 class Ends(SsyncCase):
+    @contextlib.contextmanager
+    def busy_disk(self, server):
+        """The one thread of the device waits for the lock of a partition."""
+        directory = os.path.join(server.device, 'objects', 'busy')
+        os.makedirs(directory)
+        with open(os.path.join(directory, '.lock'), 'ab') as lock, server.connect() as c:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            c.send(wire.head_bytes('DELETE', '/sda1/busy/a/c/o', [('X-Timestamp', self.t(10))]))
+            for _ in range(2):
+                server.request('OPTIONS', '/', [])
+            yield
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
     def test_wrong_first_line(self):
         self.assertEqual(self.talk().send(b'garbage\r\n').error(),
                          ':ERROR: 0 "Looking for :MISSING_CHECK: START got b\'garbage\\\\r\\\\n\'"\n')
@@ -199,6 +214,35 @@ class Ends(SsyncCase):
         talk.wire.close()
         self.assertTrue(wait_until(lambda: self.talk().check() == {}))      # the lock is free again
         self.assert_nothing_stored()
+
+    def test_gone_while_the_disk_is_busy(self):
+        """The sender is lost when the verb has not asked for the body yet, and never will be served."""
+        if self.is_oracle:
+            self.skipTest('says nothing about Swift')
+        for how in ('stop', 'reset'):
+            with self.subTest(how=how):
+                server = self.start(how, conf={'app:object-server': {'threads_per_device': 1},
+                                               'DEFAULT': {'workers': 1, 'stop_disk_timeout': 12}})
+                self.lose_sender(server, how)
+
+    def lose_sender(self, server, how):
+        talk = self.talk(server)
+        talk.check()
+        before = self.fds_of(server)
+        with self.busy_disk(server):
+            talk.send(UP, self.put_part(10, b'x' * 200000)[:-50000])
+            for _ in range(2):      # the loop has seen what was sent before
+                server.request('OPTIONS', '/', [])
+            if how == 'reset':
+                talk.wire.reset()
+                self.assertTrue(wait_until(lambda: 'ssync' in server.log()))
+            else:
+                server.process.send_signal(signal.SIGTERM)
+                self.assertTrue(wait_until(lambda: 'stopping' in server.log()))
+        if how == 'reset':
+            self.assertTrue(wait_until(lambda: self.fds_of(server) < before and not open_files(server)))
+        else:
+            self.assertEqual(server.process.wait(10), 0)
 
     def test_broken_chunks(self):
         starts = [[], [START], [START, END, UP, self.put_part(10)[:-2]]]
@@ -310,8 +354,12 @@ class Ends(SsyncCase):
         self.assertEqual(talk.rest(), (UP + UP_END, True))
         self.assertLess(most - before, 4096, 'KiB')
 
+    @staticmethod
+    def fds_of(server):
+        return len(os.listdir(f'/proc/{server.process.pid}/fd'))
+
     def fds(self):
-        return len(os.listdir(f'/proc/{self.server.process.pid}/fd'))
+        return self.fds_of(self.server)
 
     def test_nothing_leaks(self):
         if self.is_oracle:
