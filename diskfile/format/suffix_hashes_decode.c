@@ -15,6 +15,12 @@
 #define PICKLE_BYTES_MAX (32u << 20)
 #define SUMS_MAX         128 /* of one suffix: no code has as many fragments */
 
+/* Above what any table of 4096 suffixes comes to, so that a file that is none takes little memory:
+ * a pickler stores 1000 items at once, remembers each text, and has a dict for each suffix. */
+#define STACK_MAX 65536
+#define MEMO_MAX  (1u << 20)
+#define INNER_MAX SUFFIXES
+
 enum value_kind {
     VALUE_NOTHING, /* a memo number never put */
     VALUE_MARK,
@@ -38,7 +44,7 @@ struct value {
 
 struct values {
     struct value *at;
-    unsigned count, room;
+    unsigned count, room, most;
 };
 
 /* An inner dict: what a suffix of an erasure-coded policy has. */
@@ -78,6 +84,8 @@ static int grow(void **at, unsigned *room, unsigned wanted, size_t item_bytes)
 
 static int values_reserve(struct values *v, unsigned wanted)
 {
+    if (wanted > v->most)
+        return -EBADMSG;
     return grow((void **)&v->at, &v->room, wanted, sizeof(*v->at));
 }
 
@@ -220,6 +228,8 @@ static int op_dict(struct reader *r, unsigned unused)
         r->has_outer = true;
         return push(r, (struct value){.kind = VALUE_DICT, .integer = OUTER});
     }
+    if (r->inner_count == INNER_MAX)
+        return -EBADMSG;
     int err = grow((void **)&r->inner, &r->inner_room, r->inner_count + 1, sizeof(*r->inner));
     if (err < 0)
         return err;
@@ -284,8 +294,7 @@ static int op_put(struct reader *r, unsigned number_bytes)
     int err = take_uint(r, number_bytes, &number);
     if (err < 0)
         return err;
-    /* Numbers are given in order, each costing at least a byte. */
-    if (number > r->in.len || r->stack.count == 0)
+    if (number >= MEMO_MAX || r->stack.count == 0)
         return -EBADMSG;
     struct value top = r->stack.at[r->stack.count - 1];
     if (top.kind == VALUE_MARK)
@@ -390,7 +399,7 @@ static int run(struct reader *r)
 
 int suffix_hashes_decode(struct slice bytes, struct suffix_hashes *h)
 {
-    struct reader r = {.in = bytes, .result = h};
+    struct reader r = {.in = bytes, .stack.most = STACK_MAX, .memo.most = MEMO_MAX, .result = h};
     h->valid = true; /* files from before there was the word are */
     int err = bytes.len > PICKLE_BYTES_MAX ? -EBADMSG : run(&r);
     for (unsigned i = 0; i < r.inner_count; i++)
