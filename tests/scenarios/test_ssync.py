@@ -194,6 +194,17 @@ class Ends(SsyncCase):
             self.assertFalse(whole)
         self.assertTrue(self.log_has('ssync client disconnected'))
 
+    def test_locks_that_cannot_be_had(self):
+        """Not because somebody has them: an operator must know."""
+        path = os.path.join(self.server.device, 'objects', self.partition)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='ascii'):
+            pass
+        self.assertRegex(self.talk().error(), r'^:ERROR: 0 .*(Not a directory|File exists)')
+        who = rf'127.0.0.1/sda1/{self.partition} '
+        wanted = who + 'EXCEPTION in ssync' if self.is_oracle else f'ERROR {who}ssync receiver: Not a directory'
+        self.assertTrue(self.log_has(wanted))
+
     def test_end_at_once(self):
         self.assertEqual(self.talk().end().rest()[0], b'')
 
