@@ -248,6 +248,27 @@ class Ends(SsyncCase):
                                                'DEFAULT': {'workers': 1, 'stop_disk_timeout': 12}})
                 self.lose_sender(server, how)
 
+    def test_offers_are_looked_up_together(self):
+        """Though senders put each into a chunk of its own."""
+        if self.is_oracle:
+            self.skipTest('says nothing about Swift')
+        server = self.start(conf={'app:object-server': {'threads_per_device': 1}, 'DEFAULT': {'workers': 1}})
+        talk = self.talk(server)
+        offers = [self.offer(10, f'/a/c/{i}').encode() for i in range(40)]
+
+        def does(step):
+            server.process.send_signal(signal.SIGUSR2)
+            return f'SSYNC/{step}' in server.log()
+        with self.busy_disk(server):
+            talk.send(START, *offers[:31])
+            for _ in range(2):      # the loop has seen them
+                server.request('OPTIONS', '/', [])
+            self.assertTrue(wait_until(lambda: does('offers') or does('looking')))
+            self.assertNotIn('SSYNC/looking', server.log())
+            talk.send(*offers[31:], END)
+            self.assertTrue(wait_until(lambda: does('looking')))
+        self.assertEqual(len(talk.wanted()), 40)
+
     def lose_sender(self, server, how):
         talk = self.talk(server)
         talk.check()
