@@ -124,6 +124,10 @@ int df_thread_fd(struct df_thread *t);     /* readable: call df_thread_reap() */
 void df_thread_reap(struct df_thread *t);  /* all callbacks come from here */
 void df_thread_flush(struct df_thread *t); /* before the loop blocks: starts what is due */
 
+/* The thread is to end soon: from now on df_hashes_get(), which may take minutes, ends with
+ * -ECANCELED. Whatever else is in flight goes on. */
+void df_thread_hurry(struct df_thread *t);
+
 /* ---- names ---- */
 
 /* One object on one device. `device` and `partition` are single path components, checked by
@@ -351,8 +355,8 @@ struct df_hashes {
 
 /* The hashes of a partition's suffixes, those that changed computed anew: what REPLICATE answers, a
  * pickled dict. A partition that is not there has none and is not made. done() comes once, later;
- * nothing is lent. It may take minutes, cannot be called off, and is worth finishing for the
- * next who asks. `partition` as in struct df_name. false: no memory, done() never comes. */
+ * nothing is lent. It may take minutes, is called off by df_thread_hurry() only, and is worth
+ * finishing for the next who asks. `partition` as in struct df_name. false: no memory, done() never comes. */
 bool df_hashes_get(struct df_thread *t, unsigned policy, struct slice device,
                    struct slice partition,
                    void (*done)(void *arg, int res, const struct df_hashes *found), void *arg);

@@ -122,13 +122,20 @@ static void on_conn_freed(struct loop *l)
         listeners_resume(l->own->listeners);
 }
 
+/* Nobody is there any more to be answered. */
+static void end_hard(struct loop *l)
+{
+    updates_stop(l->updates);
+    df_thread_hurry(l->disk);
+    conns_stop(l->own->conns, false);
+}
+
 static void on_stop_timeout(uv_timer_t *timer)
 {
     struct loop *l = timer->data;
     log_line(LOG_LEVEL_WARNING, "loop %u: %s passed, closing %u connections", l->index,
              l->draining ? "stale_worker_timeout" : "stop_timeout", l->conn_count);
-    updates_stop(l->updates);
-    conns_stop(l->own->conns, false);
+    end_hard(l);
 }
 
 static void begin_stop(struct loop *l, bool take_waiting, double wait_s)
@@ -146,9 +153,10 @@ static void stop(struct loop *l, bool graceful)
     if (!l->stopping || l->draining)
         begin_stop(l, graceful, l->config->stop_timeout);
     l->draining = false;
-    if (!graceful)
-        updates_stop(l->updates);
-    conns_stop(l->own->conns, graceful);
+    if (graceful)
+        conns_stop(l->own->conns, true);
+    else
+        end_hard(l);
     if (is_empty(l))
         close_handles(l);
 }

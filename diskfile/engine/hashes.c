@@ -75,10 +75,12 @@ static void work_done(struct disk_chain *chain)
 {
     struct hashes_request *q = request_of(chain);
     int res = chain->ops[0].res;
-    if (res > 0) {
+    if (res > 0 && !q->thread->hurried) {
         submit(q);
         return;
     }
+    if (res > 0) /* what was hashed is forgotten */
+        res = -ECANCELED;
     const struct df_hashes found = {.pickle = {q->pickle, q->pickle_len}, .hashed = q->work.hashed};
     inflight_remove(&q->inflight);
     q->done(q->arg, res, &found);

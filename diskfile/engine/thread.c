@@ -97,6 +97,11 @@ void df_thread_flush(struct df_thread *t)
     t->disk->flush(t->disk);
 }
 
+void df_thread_hurry(struct df_thread *t)
+{
+    t->hurried = true;
+}
+
 void df_thread_each_inflight(struct df_thread *t,
                              void (*each)(void *arg, void *owner, const char *step,
                                           uint64_t age_ms),

@@ -8,6 +8,7 @@
 #include "diskfile/format/pickle_read.h"
 #include "diskfile/format/wiretext.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +16,9 @@
 #define BUDGET_FACTOR    16
 #define BUDGET_BASE      1024
 #define PICKLE_BYTES_MAX (64u << 20)
+
+/* The rest is bounded by the bytes: each value takes one. */
+static const struct pickle_limits limits = {.dicts = 1, .stack = UINT_MAX, .memo = UINT_MAX};
 
 struct reader {
     bool by_python3; /* the double encoding of on-disk-format 7.2 is to be undone */
@@ -130,7 +134,7 @@ int metadata_decode(struct slice bytes, struct metadata *ret)
     r.scratch = malloc(2 * (bytes.len + NUMBER_TEXT_MAX));
     if (!r.scratch)
         return -ENOMEM;
-    int err = pickle_read(bytes, 1, store, &r, &len);
+    int err = pickle_read(bytes, &limits, store, &r, &len);
     if (err == 0 && len != bytes.len)
         err = -EBADMSG;
     free(r.scratch);

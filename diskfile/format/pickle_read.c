@@ -9,7 +9,7 @@
 
 struct values {
     struct pickle_value *at;
-    unsigned count, room;
+    unsigned count, room, most;
     struct pickle_value first[VALUES_INLINE];
 };
 
@@ -26,8 +26,9 @@ struct reader {
 
 /* ---- growing lists ---- */
 
-static void values_init(struct values *v)
+static void values_init(struct values *v, unsigned most)
 {
+    v->most = most;
     v->at = v->first;
     v->count = 0;
     v->room = VALUES_INLINE;
@@ -41,6 +42,8 @@ static void values_release(struct values *v)
 
 static int values_reserve(struct values *v, unsigned room)
 {
+    if (room > v->most)
+        return -EBADMSG;
     if (room <= v->room)
         return 0;
     unsigned doubled = v->room * 2 > room ? v->room * 2 : room;
@@ -353,19 +356,19 @@ static int run(struct reader *r)
     return err;
 }
 
-int pickle_read(struct slice bytes, unsigned dicts_max, pickle_store *store, void *arg,
-                size_t *ret_len)
+int pickle_read(struct slice bytes, const struct pickle_limits *limits, pickle_store *store,
+                void *arg, size_t *ret_len)
 {
     struct reader r;
     r.in = bytes;
     r.pos = 0;
     r.stopped = false;
     r.dicts = 0;
-    r.dicts_max = dicts_max;
+    r.dicts_max = limits->dicts;
     r.store = store;
     r.arg = arg;
-    values_init(&r.stack);
-    values_init(&r.memo);
+    values_init(&r.stack, limits->stack);
+    values_init(&r.memo, limits->memo);
     int err = run(&r);
     values_release(&r.stack);
     values_release(&r.memo);

@@ -45,9 +45,16 @@ struct pickle_value {
 typedef int pickle_store(void *arg, int64_t dict, const struct pickle_value *key,
                          const struct pickle_value *value);
 
-/* Reads a pickle whose result is its first dict; of at most `dicts_max`. *ret_len: the bytes up to
- * its end, which Python looks at no further. 0, -EBADMSG, -ENOMEM, or what `store` returned. */
-int pickle_read(struct slice bytes, unsigned dicts_max, pickle_store *store, void *arg,
-                size_t *ret_len);
+/* What is beyond is -EBADMSG: what no pickle of its kind comes to must not take memory either. */
+struct pickle_limits {
+    unsigned dicts;
+    unsigned stack; /* values at once */
+    unsigned memo;  /* values remembered */
+};
+
+/* Reads a pickle whose result is its first dict. *ret_len: the bytes up to its end, which Python
+ * looks at no further. 0, -EBADMSG, -ENOMEM, or what `store` returned. */
+int pickle_read(struct slice bytes, const struct pickle_limits *limits, pickle_store *store,
+                void *arg, size_t *ret_len);
 
 #endif

@@ -14,6 +14,11 @@
 #define PICKLE_BYTES_MAX (32u << 20)
 #define SUMS_MAX         128 /* of one suffix: no code has as many fragments */
 
+/* Above what any table of 4096 suffixes comes to, so that a file that is none takes little memory:
+ * a pickler stores 1000 items at once, remembers each text, and has a dict for each suffix. */
+static const struct pickle_limits limits = {
+    .dicts = 1 + SUFFIXES, .stack = 65536, .memo = 1u << 20};
+
 /* An inner dict: what a suffix of an erasure-coded policy has. */
 struct inner {
     struct suffix_sum *sums;
@@ -163,7 +168,7 @@ int suffix_hashes_decode(struct slice bytes, struct suffix_hashes *h)
     size_t len;      /* what comes after the end is nobody's business: Python passes over it */
     h->valid = true; /* files from before there was the word are */
     int err =
-        bytes.len > PICKLE_BYTES_MAX ? -EBADMSG : pickle_read(bytes, UINT_MAX, store, &r, &len);
+        bytes.len > PICKLE_BYTES_MAX ? -EBADMSG : pickle_read(bytes, &limits, store, &r, &len);
     for (unsigned i = 0; i < r.inner_count; i++)
         free(r.inner[i].sums);
     free(r.inner);

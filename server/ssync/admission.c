@@ -49,8 +49,9 @@ static void note_held(struct admission *a, const char *held)
     if (!partition && a->partition_ms == 0)
         a->partition_ms = now_ms;
     a->waited_s = (double)a->loop->config->replication_lock_timeout;
-    if (!partition)
-        a->waited_s = (double)(a->until_ms - a->partition_ms) / 1000.0;
+    if (!partition) /* the last attempt comes a little late */
+        a->waited_s =
+            a->partition_ms < a->until_ms ? (double)(a->until_ms - a->partition_ms) / 1000.0 : 0;
     (void)snprintf(a->held, sizeof(a->held), "%s", held);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* missing.c -- the missing check: offers are looked up while more of them arrive, a few at once;
- * what is wanted is told when all have come, for until then the sender does not read. */
+/* missing.c -- the missing check: offers are looked up many at once, for each look takes the way to
+ * the disk's thread and back, and a sender puts each offer into a chunk of its own. What is wanted
+ * is told when all have come; until then the sender does not read. */
 #include "server/node/config.h"
 #include "server/node/log.h"
 #include "server/ssync/session.h"
@@ -133,13 +134,12 @@ bool missing_offers(struct session *s)
             return true; /* OVER */
         m->ended |= input == INPUT_END;
     }
-    if (m->count > 0) {
-        s->hungry = false;
+    bool enough = m->count == OFFERS_AT_ONCE || (m->ended && m->count > 0);
+    if (enough)
         look(s);
-    } else if (m->ended) {
+    else if (m->ended)
         s->step = STEP_WANTED;
-    }
-    return m->count > 0 || m->ended;
+    return enough || m->ended;
 }
 
 bool missing_wanted(struct session *s)

@@ -79,6 +79,13 @@ void session_drop(struct session *s)
         cut(s);
 }
 
+/* Others are talking, which is as it should be: an operator need not know. */
+static bool is_turned_away(const struct session *s)
+{
+    int err = s->admission.err;
+    return s->step == STEP_ADMISSION && (err == 0 || err == -EAGAIN);
+}
+
 void session_fail(struct session *s, int code, const char *format, ...)
 {
     struct arena *a = s->request->arena;
@@ -93,7 +100,7 @@ void session_fail(struct session *s, int code, const char *format, ...)
     bool of_page = code >= 500; /* Swift: the body of a reply, which is bytes */
     const char *shown = of_page ? repr_bytes(a, said) : repr_text(a, said);
     const char *line = arena_printf(a, ":ERROR: %d %s\n", code, shown != NULL ? shown : "''");
-    say_to_log(s, s->step == STEP_ADMISSION ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
+    say_to_log(s, is_turned_away(s) ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
                "ssync receiver: ", text != NULL ? text : "no memory");
     free(text);
     if (s->step != STEP_OVER) {
@@ -285,6 +292,13 @@ static bool step_updates_start(struct session *s)
     return s->writable && session_expect(s, ":UPDATES: START", STEP_PART_LINE);
 }
 
+/* A verb that asks for its body only now will not be served. Nothing may be freed under it: S1. */
+static bool step_over(struct session *s)
+{
+    updates_fail_part(s, -ECONNRESET);
+    return false;
+}
+
 /* ---- the driver ---- */
 
 static const struct {
@@ -304,7 +318,7 @@ static const struct {
     [STEP_PART_BODY] = {"update", updates_body},
     [STEP_PART_REST] = {"rest of an update", updates_rest},
     [STEP_FAREWELL] = {"farewell", updates_farewell},
-    [STEP_OVER] = {"over", step_wait},
+    [STEP_OVER] = {"over", step_over},
 };
 
 /* S1 */

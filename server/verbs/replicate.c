@@ -50,7 +50,8 @@ static void on_forgotten(void *arg, int res, const struct df_hashes *found)
 
 static void on_gone(struct request *r)
 {
-    /* The hashes are kept on the disk for whoever asks next; the reply is a no-op then. */
+    /* The hashes are kept on the disk for whoever asks next; the reply is a no-op then. A stop does
+     * not wait for them: df_thread_hurry(). */
 }
 
 static const char *step_of(const struct request *r)

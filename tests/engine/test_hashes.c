@@ -7,6 +7,7 @@
 #include "tests/format/cases.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -311,6 +312,49 @@ static void test_forget(void **state)
     partition_hashes_release(&h);
 }
 
+/* ---- a thread that is to end ---- */
+
+static void on_hashes(void *arg, int res, const struct df_hashes *found)
+{
+    (void)found;
+    *(int *)arg = res;
+}
+
+static int hashes_of_thread(struct df_thread *t, bool hurry)
+{
+    int res = 1;
+    assert_true(df_hashes_get(t, 0, SLICE("sda1"), SLICE("7"), on_hashes, &res));
+    if (hurry)
+        df_thread_hurry(t);
+    while (res == 1) {
+        struct pollfd ready = {.fd = df_thread_fd(t), .events = POLLIN};
+        df_thread_flush(t);
+        (void)poll(&ready, 1, -1);
+        df_thread_reap(t);
+    }
+    return res;
+}
+
+/* It ends between two pieces, and leaves what was known. */
+static void test_hurried(void **state)
+{
+    struct scratch *s = *state;
+    struct df_thread *t;
+    char name[64];
+    for (unsigned i = 0; i < SUFFIXES; i++) {
+        snprintf(name, sizeof(name), "%03x/%032x", i, i);
+        put(s, 0, name, "1890000000.00000.data");
+    }
+    assert_int_equal(df_thread_open(s->store, &t), 0);
+    assert_int_equal(hashes_of_thread(t, true), -ECANCELED);
+    df_thread_close(t);
+    assert_false(scratch_exists(below(s, 0, "hashes.pkl")));
+    assert_int_equal(df_thread_open(s->store, &t), 0);
+    assert_int_equal(hashes_of_thread(t, false), 0);
+    assert_int_equal(hashes_of_thread(t, true), 0); /* nothing to do any more, in one piece */
+    df_thread_close(t);
+}
+
 /* No descriptor stays open, on any path. */
 static void test_descriptors(void **state)
 {
@@ -331,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(test_table),      ROW(test_order),      ROW(test_cleaned), ROW(test_file_for_directory),
         ROW(test_unreadable), ROW(test_not_made),   ROW(test_cached),  ROW(test_overtaken),
-        ROW(test_locked),     ROW(test_distrusted), ROW(test_forget),  ROW(test_descriptors)};
+        ROW(test_locked),     ROW(test_distrusted), ROW(test_forget),  ROW(test_hurried),
+        ROW(test_descriptors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

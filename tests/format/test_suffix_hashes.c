@@ -196,13 +196,48 @@ static void test_decoded(void **state)
     }
 }
 
+/* Pickles of more than there can be, each right in itself: they must not take memory by the
+ * gigabyte. */
+static void test_too_much(void **state)
+{
+    static const struct {
+        struct slice head, item, tail;
+        unsigned most, times;
+    } rows[] = {
+        {SLICE("\x80\x02}("),
+         SLICE("X\x03\x00\x00\x00"
+               "ad8N"),
+         SLICE("u."), 32000, 40000}, /* items at once */
+        {SLICE("\x80\x02}("),
+         SLICE("X\x03\x00\x00\x00"
+               "ad8}"),
+         SLICE("u."), 4096, 4097},                                                    /* dicts */
+        {SLICE("\x80\x02}r\x00\x00\x20\x00."), SLICE("\x00"), SLICE(""), 0, 3000000}, /* memo */
+    };
+    for (EACH(row, rows))
+        for (unsigned pass = row->most > 0 ? 0 : 1; pass < 2; pass++) {
+            unsigned times = pass == 0 ? row->most : row->times;
+            char *bytes = malloc(row->head.len + times * row->item.len + row->tail.len),
+                 *at = bytes;
+            struct suffix_hashes *h = suffix_hashes_new();
+            assert_non_null(bytes);
+            at = mempcpy(at, row->head.at, row->head.len);
+            for (unsigned i = 0; i < times; i++)
+                at = mempcpy(at, row->item.at, row->item.len);
+            at = mempcpy(at, row->tail.at, row->tail.len);
+            assert_int_equal(suffix_hashes_decode((struct slice){bytes, (size_t)(at - bytes)}, h),
+                             pass == 0 ? 0 : -EBADMSG);
+            suffix_hashes_free(h);
+            free(bytes);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_encoded),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_decoded),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_encoded),
+        cmocka_unit_test(test_large),    cmocka_unit_test(test_decoded),
+        cmocka_unit_test(test_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

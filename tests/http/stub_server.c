@@ -54,6 +54,11 @@ void df_thread_reap(struct df_thread *t)
     (void)t;
 }
 
+void df_thread_hurry(struct df_thread *t)
+{
+    (void)t;
+}
+
 void df_thread_flush(struct df_thread *t)
 {
     (void)t;

@@ -3,13 +3,15 @@
 
 Numbers with an r are those of the edge cases in replication-and-audit 11.
 """
+import contextlib
 import fcntl
 import os
 import re
+import signal
 import time
 
-from base import wait_until
-from harness import servers, tree
+from base import open_files, wait_until
+from harness import servers, tree, wire
 from ssync_talk import END, START, UP, UP_END, SsyncCase, Talk
 
 
@@ -106,6 +108,18 @@ class Locks(SsyncCase):
         for name in ('.lock', '.lock-1', 'objects/71/.lock-replication'):
             self.assertTrue(os.path.exists(os.path.join(server.device, name)), name)
 
+    def test_partition_lock_at_the_last_moment(self):
+        """The last attempt comes up to 0.1 s late. What was left by then is not below 0."""
+        if self.is_oracle:
+            self.skipTest('says nothing about Swift')
+        server = self.busy(replication_concurrency_per_device=1)
+        self.held(os.path.join(server.device, '.lock'))
+        fd = self.held(self.partition_lock(server))
+        talk = self.talk(server)
+        time.sleep(1)       # the clock is what is tested
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        self.assertRegex(talk.error(), r"^:ERROR: 0 '[01](\.\d+)?(e-\d+)? seconds?: ")
+
     def test_r12_one_conversation_per_partition(self):
         server = self.busy(replication_concurrency_per_device=0)
         one = self.talk(server)
@@ -138,6 +152,19 @@ class Locks(SsyncCase):
 
 
 class Ends(SsyncCase):
+    @contextlib.contextmanager
+    def busy_disk(self, server):
+        """The one thread of the device waits for the lock of a partition."""
+        directory = os.path.join(server.device, 'objects', 'busy')
+        os.makedirs(directory)
+        with open(os.path.join(directory, '.lock'), 'ab') as lock, server.connect() as c:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            c.send(wire.head_bytes('DELETE', '/sda1/busy/a/c/o', [('X-Timestamp', self.t(10))]))
+            for _ in range(2):
+                server.request('OPTIONS', '/', [])
+            yield
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
     def test_wrong_first_line(self):
         self.assertEqual(self.talk().send(b'garbage\r\n').error(),
                          ':ERROR: 0 "Looking for :MISSING_CHECK: START got b\'garbage\\\\r\\\\n\'"\n')
@@ -166,6 +193,17 @@ class Ends(SsyncCase):
         if not self.is_oracle:
             self.assertFalse(whole)
         self.assertTrue(self.log_has('ssync client disconnected'))
+
+    def test_locks_that_cannot_be_had(self):
+        """Not because somebody has them: an operator must know."""
+        path = os.path.join(self.server.device, 'objects', self.partition)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='ascii'):
+            pass
+        self.assertRegex(self.talk().error(), r'^:ERROR: 0 .*(Not a directory|File exists)')
+        who = rf'127.0.0.1/sda1/{self.partition} '
+        wanted = who + 'EXCEPTION in ssync' if self.is_oracle else f'ERROR {who}ssync receiver: Not a directory'
+        self.assertTrue(self.log_has(wanted))
 
     def test_end_at_once(self):
         self.assertEqual(self.talk().end().rest()[0], b'')
@@ -199,6 +237,56 @@ class Ends(SsyncCase):
         talk.wire.close()
         self.assertTrue(wait_until(lambda: self.talk().check() == {}))      # the lock is free again
         self.assert_nothing_stored()
+
+    def test_gone_while_the_disk_is_busy(self):
+        """The sender is lost when the verb has not asked for the body yet, and never will be served."""
+        if self.is_oracle:
+            self.skipTest('says nothing about Swift')
+        for how in ('stop', 'reset'):
+            with self.subTest(how=how):
+                server = self.start(how, conf={'app:object-server': {'threads_per_device': 1},
+                                               'DEFAULT': {'workers': 1, 'stop_disk_timeout': 12}})
+                self.lose_sender(server, how)
+
+    def test_offers_are_looked_up_together(self):
+        """Though senders put each into a chunk of its own."""
+        if self.is_oracle:
+            self.skipTest('says nothing about Swift')
+        server = self.start(conf={'app:object-server': {'threads_per_device': 1}, 'DEFAULT': {'workers': 1}})
+        talk = self.talk(server)
+        offers = [self.offer(10, f'/a/c/{i}').encode() for i in range(40)]
+
+        def does(step):
+            server.process.send_signal(signal.SIGUSR2)
+            return f'SSYNC/{step}' in server.log()
+        with self.busy_disk(server):
+            talk.send(START, *offers[:31])
+            for _ in range(2):      # the loop has seen them
+                server.request('OPTIONS', '/', [])
+            self.assertTrue(wait_until(lambda: does('offers') or does('looking')))
+            self.assertNotIn('SSYNC/looking', server.log())
+            talk.send(*offers[31:], END)
+            self.assertTrue(wait_until(lambda: does('looking')))
+        self.assertEqual(len(talk.wanted()), 40)
+
+    def lose_sender(self, server, how):
+        talk = self.talk(server)
+        talk.check()
+        before = self.fds_of(server)
+        with self.busy_disk(server):
+            talk.send(UP, self.put_part(10, b'x' * 200000)[:-50000])
+            for _ in range(2):      # the loop has seen what was sent before
+                server.request('OPTIONS', '/', [])
+            if how == 'reset':
+                talk.wire.reset()
+                self.assertTrue(wait_until(lambda: 'ssync' in server.log()))
+            else:
+                server.process.send_signal(signal.SIGTERM)
+                self.assertTrue(wait_until(lambda: 'stopping' in server.log()))
+        if how == 'reset':
+            self.assertTrue(wait_until(lambda: self.fds_of(server) < before and not open_files(server)))
+        else:
+            self.assertEqual(server.process.wait(10), 0)
 
     def test_broken_chunks(self):
         starts = [[], [START], [START, END, UP, self.put_part(10)[:-2]]]
@@ -310,8 +398,12 @@ class Ends(SsyncCase):
         self.assertEqual(talk.rest(), (UP + UP_END, True))
         self.assertLess(most - before, 4096, 'KiB')
 
+    @staticmethod
+    def fds_of(server):
+        return len(os.listdir(f'/proc/{server.process.pid}/fd'))
+
     def fds(self):
-        return len(os.listdir(f'/proc/{self.server.process.pid}/fd'))
+        return self.fds_of(self.server)
 
     def test_nothing_leaks(self):
         if self.is_oracle:
