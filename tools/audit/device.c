@@ -112,32 +112,50 @@ static int read_identity(const char *path, struct identity_file *ret)
     return r;
 }
 
-/* The server names them d0, d1, ... in the order of their identity; so do we. */
+static int take_hash_key(struct settings *s, const struct identity_file *file)
+{
+    char *key = strdup(file->hash_key);
+    if (!key)
+        return -ENOMEM;
+    s->config->hash_prefix = slice_of(key);
+    s->config->hash_suffix = SLICE("");
+    s->store.options.hash_key = (struct hash_key){slice_of(key), SLICE("")};
+    return 0;
+}
+
+/* The server names them d0, d1, ... in the order of their identity; so do we. By the hash key of
+ * one store all objects of another look damaged. */
 static int load_standalone(struct settings *s, const char *const *only, struct device_list *l,
                            char *problem, size_t problem_len)
 {
     static struct identity_file file; /* large */
     const struct text_list *dirs = &s->config->data_dirs;
+    const char *first = NULL;
+    char store[IDENTITY_ID_LEN + 1];
     int r = 0;
     for (unsigned i = 0; i < dirs->count && r == 0; i++) {
         char name[16];
         int res = read_identity(dirs->items[i], &file);
-        if (res == 0 && s->store.options.hash_key.prefix.len == 0) {
-            char *key = strdup(file.hash_key);
-            if (!key)
-                return -ENOMEM;
-            s->config->hash_prefix = slice_of(key);
-            s->config->hash_suffix = SLICE("");
-            s->store.options.hash_key = (struct hash_key){slice_of(key), SLICE("")};
+        if (res == 0 && first && strcmp(store, file.store) != 0) {
+            snprintf(problem, problem_len,
+                     "data directories %s and %s are of different stores: nothing was touched",
+                     first, dirs->items[i]);
+            return -EINVAL;
+        }
+        if (res == 0 && !first) {
+            first = dirs->items[i];
+            memcpy(store, file.store, sizeof(store));
+            r = take_hash_key(s, &file);
         }
         snprintf(name, sizeof(name), "d%d",
                  res == 0 ? identity_file_find(&file, file.self) : (int)i);
-        if (wanted(name, only))
+        if (r == 0 && wanted(name, only))
             r = add(l, name, dirs->items[i]);
     }
-    if (r == 0 && s->store.options.hash_key.prefix.len == 0) {
+    if (r == 0 && !first) {
         snprintf(problem, problem_len,
-                 "no data directory has an identity yet: start the server once");
+                 "no objsrv-identity in %s%s: mount the disk, or start the server once",
+                 dirs->items[0], dirs->count > 1 ? " nor in the others" : "");
         r = -ENOENT;
     }
     return r;

@@ -108,6 +108,10 @@ static void claim(struct round *r, struct device_list *l)
                                              : strerror(-res);
         if (res == 0) {
             r->devices[r->count++] = d;
+        } else if (res == -ENODEV && r->run->settings->config->standalone) {
+            r->skipped = true;
+            report_found(FOUND_DEVICE, d->name, NULL,
+                         "no objsrv-identity in %s: left it, mount its disk", d->sd.path);
         } else if (res == -ENODEV) {
             report_line(LOG_LEVEL_DEBUG, "Skipping: %s is not mounted", d->sd.path);
         } else if (res == -EWOULDBLOCK) {
