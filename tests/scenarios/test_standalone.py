@@ -4,6 +4,7 @@ import base64
 import email.utils
 import hashlib
 import os
+import socket
 import time
 import urllib.parse
 
@@ -191,6 +192,28 @@ class Basics(AloneCase):
         self.refused(self.ask('PUT', body=b'', **{f'X_Object_Meta_{i}': 'v' for i in range(91)}), 400)
         self.refused(self.ask('PUT', body=b'', X_Object_Meta_A='v' * 257), 400)
         self.assertEqual(self.get().body, b'hello')
+
+    def test_metadata_beyond_the_file_system(self):
+        """ext4 keeps less than the limits of HTTP allow: the disk is not full, and the text says so."""
+        self.put()
+        probe = os.path.join(self.root, 'probe')
+        with open(probe, 'wb') as f:
+            try:
+                os.setxattr(f.fileno(), 'user.probe', bytes(7000))
+                fits = True
+            except OSError:
+                fits = False
+        long = {f'X_Object_Meta_{i}': 'v' * 250 for i in range(15)}
+        long['Content_Type'] = 'a/' + 'b' * 3000
+        for method, body in (('PUT', b'new'), ('POST', None)):
+            r = self.ask(method, body=body, **long)
+            if fits:
+                self.assertLess(r.status, 300, r)
+            else:
+                text = self.refused(r, 400)
+                self.assertIn('file system', text)
+                self.assertIn('header', text)
+                self.assertEqual(self.get().body, b'hello')
 
     def test_cluster_headers_ignored(self):
         """None of them connects anywhere, chooses a policy, sets a time or hides an object."""
@@ -431,6 +454,16 @@ class DataDirectories(AloneCase):
         self.assertNotEqual(code, 0)
         self.assertIn(dirs[0], log)
 
+    def test_new_store_is_said(self):
+        """Once: over the bare mount point of the only disk all keys would seem to be lost."""
+        dirs = self.dirs('d1')
+        server = self.start(data_dirs=dirs)
+        new = f'new store, without any key, in {dirs[0]}'
+        self.assertIn(new, server.log())
+        server.stop()
+        server.start()
+        self.assertEqual(server.log().count(new), 1)
+
     def test_missing_directory_is_named(self):
         missing = os.path.join(self.root, 'a-file')
         with open(missing, 'w', encoding='ascii'):
@@ -455,6 +488,16 @@ class Loopback(AloneCase):
         mine = [a for a in listeners if int(a.split(':')[1], 16) == server.port]
         self.assertTrue(mine)
         self.assertEqual({a.split(':')[0] for a in mine}, {'0100007F'})
+
+
+    def test_port_in_use(self):
+        """It is said at once, not after bind_timeout; and when it is free the server goes on."""
+        server = self.make(conf={'DEFAULT': {'bind_timeout': 60}})
+        with socket.create_server(('127.0.0.1', server.port)):
+            server.launch()
+            self.assertTrue(wait_until(lambda: f'127.0.0.1:{server.port} is in use' in server.log()),
+                            server.log())
+        server.wait_ready()
 
 
 class Hangups(AloneCase):
