@@ -134,6 +134,20 @@ class Basics(AloneCase):
         self.refused(self.ask('DELETE', If_Match=etag), 412)
         self.refused(self.ask('PUT', path=self.path + 'absent', body=b'x', If_Match='*'), 412)
 
+    def test_conditional_post(self):
+        """Metadata are not lost to a writer who has not seen them either."""
+        etag = self.put(X_Object_Meta_A='1').get('Etag')
+        old = email.utils.formatdate(0, usegmt=True)
+        for headers in ({'If_Match': '"other"'}, {'If_None_Match': etag}, {'If_None_Match': '*'},
+                        {'If_Unmodified_Since': old}):
+            with self.subTest(headers):
+                self.refused(self.ask('POST', X_Object_Meta_A='2', **headers), 412)
+                self.assertEqual(self.get().get('X-Object-Meta-A'), '1')
+        self.refused(self.ask('POST', self.path + '-absent', If_Match='*'), 412)
+        self.refused(self.ask('POST', self.path + '-absent', If_None_Match='*'), 404)
+        self.expect(202, 'POST', X_Object_Meta_A='2', If_Match=etag)
+        self.assertEqual(self.get().get('X-Object-Meta-A'), '2')
+
     def test_creates_once(self):
         """Of 32 that create at the same time exactly one does."""
         for round_ in range(5):
@@ -229,6 +243,9 @@ class Basics(AloneCase):
 
     def test_healthcheck(self):
         self.assertEqual(self.get(path='/healthcheck').body, b'OK')
+        self.expect(200, 'HEAD', '/healthcheck')
+        for method in ('PUT', 'POST', 'DELETE'):    # 200 would mean that something was stored
+            self.refused(self.ask(method, '/healthcheck', b'x'), 400)
 
     def test_methods(self):
         for method in ('COPY', 'PATCH', 'FOO', 'REPLICATE', 'SSYNC', 'get'):
