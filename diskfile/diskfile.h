@@ -18,6 +18,7 @@
  * Errors are 0 or -errno. Those with a meaning of their own here:
  *   -ENODEV    the device is not usable (not mounted, vanished, read-only): 507
  *   -ENOSPC    no space, or below the reserve; -EDQUOT likewise: 507
+ *   -E2BIG     more metadata than the file system keeps with a file: 507, as Swift; alone 400
  *   -EBUSY     the device has as many requests as it may: 503
  *   -ENOTSUP   the file system keeps no user xattrs: 507
  *   -EEXIST    another object has this hash (403)

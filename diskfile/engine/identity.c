@@ -37,6 +37,7 @@ struct identity {
     pthread_mutex_t recheck;
     const int *locks; /* identity_open() only */
     unsigned lock_count;
+    bool is_new;
     char *problem; /* identity_open() only */
     size_t problem_len;
 };
@@ -136,8 +137,8 @@ static int open_directory(struct identity *id, struct data_dir *d)
     int r = refuse_twice(id, d);
     if (r == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && !share_lock(id, d, &fd)) {
         r = -EWOULDBLOCK;
-        refuse(id, r, "data directory %s is in use by another process (%s): stop that one first",
-               d->path, strerror(-r));
+        refuse(id, r, "data directory %s is in use by another process: stop that one first",
+               d->path);
     }
     if (r < 0)
         close(fd);
@@ -386,6 +387,7 @@ static int complete(struct identity *id)
         if (d->file.complete)
             continue;
         d->file.complete = true;
+        id->is_new = true;
         int r = write_file(id, d);
         if (r < 0)
             return r;
@@ -511,6 +513,11 @@ void identity_close(struct identity *identity)
     pthread_mutex_destroy(&identity->recheck);
     free(identity->dirs);
     free(identity);
+}
+
+bool identity_is_new(const struct identity *id)
+{
+    return id->is_new;
 }
 
 unsigned identity_part_power(const struct identity *identity)

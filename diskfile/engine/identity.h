@@ -17,6 +17,7 @@
 #ifndef OBJSRV_IDENTITY_H
 #define OBJSRV_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define IDENTITY_FILE     "objsrv-identity"
@@ -36,6 +37,9 @@ int identity_open(const char *const *dirs, unsigned count, const int *locks, uns
 unsigned identity_locks(struct identity *identity, int *ret_fds, unsigned most);
 
 void identity_close(struct identity *identity);
+
+/* identity_open() has made it: no key was ever stored in it. */
+bool identity_is_new(const struct identity *identity);
 
 unsigned identity_part_power(const struct identity *identity);
 const char *identity_hash_key(const struct identity *identity);

@@ -377,6 +377,12 @@ static int open_data_dirs(struct df_store *store, const struct df_options *optio
                           options->lock_count, &own->identity, own->problem, own->problem_len);
     if (r < 0)
         return r;
+    if (identity_is_new(own->identity))
+        store_event(store, DF_EVENT_WARNING,
+                    "new store, without any key, in %s%s (if there should be keys: its disk is not "
+                    "mounted)",
+                    identity_path(own->identity, 0),
+                    options->data_dir_count > 1 ? " and the other data_dirs" : "");
     store->part_power = identity_part_power(own->identity);
     store->placed = calloc(options->data_dir_count, sizeof(struct store_device *));
     r = store->placed ? adopt_hash_key(store, identity_hash_key(own->identity)) : -ENOMEM;

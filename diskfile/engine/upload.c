@@ -285,7 +285,7 @@ void df_upload_commit(struct df_upload *u, struct metadata *take_metadata)
     if (u->placed) {
         int r = metadata_encode(take_metadata, &u->pickle, &u->pickle_len);
         if (r == 0 && u->pickle_len > (size_t)UPLOAD_XATTR_CHUNKS * XATTR_CHUNK_BYTES)
-            r = -ENOSPC;
+            r = -E2BIG;
         if (r < 0)
             upload_give_up(u, r);
         else

@@ -24,6 +24,13 @@
 /* Below this, the bytes come with the first write, which reserves their space itself. */
 #define FALLOCATE_MIN_BYTES 65536
 
+/* How often the reserve is looked at while a body of unknown size comes in. */
+#define SPACE_CHECK_BYTES (4u << 20)
+
+/* Metadata above this do not fit into the one block (4 KiB, some of it heads and names) that ext4
+ * has for all xattrs of a file, however empty the disk. */
+#define XATTR_BLOCK_BYTES 3840
+
 static enum upload_state next_or_give_up(struct df_upload *u, enum upload_state s, int res)
 {
     return res < 0 ? upload_give_up(u, res) : upload_steps[s].next;
@@ -41,15 +48,27 @@ static const struct disk_op *op_of(const struct df_upload *u, enum upload_state 
 
 /* ---- LOOK ---- */
 
-static int check_space(const struct df_upload *u)
+/* A body of unknown size is taken whatever is free, as by Swift. But a stand-alone server must not
+ * fill its disk: there would be no room for the tombstones by which it could be emptied. */
+static bool keeps_reserve(const struct df_upload *u)
+{
+    const struct df_store *store = u->place.store;
+    const struct df_options *o = &store->options;
+    bool judged = u->spec.size > 0 || (u->spec.size < 0 && store->placed);
+    return u->spec.kind == DF_UPLOAD_DATA && judged &&
+           (o->reserve_bytes > 0 || o->reserve_percent > 0);
+}
+
+/* Is the reserve still free after so many bytes more? */
+static int check_space(const struct df_upload *u, uint64_t coming)
 {
     const struct df_options *o = &u->place.store->options;
-    if (u->spec.size <= 0 || (o->reserve_bytes == 0 && o->reserve_percent <= 0))
+    if (!keeps_reserve(u))
         return 0;
     struct statvfs vfs;
     if (statvfs(u->place.device->path, &vfs) < 0)
         return -errno;
-    double free_bytes = (double)vfs.f_frsize * (double)vfs.f_bavail - (double)u->spec.size;
+    double free_bytes = (double)vfs.f_frsize * (double)vfs.f_bavail - (double)coming;
     if (o->reserve_percent > 0) {
         double all = (double)vfs.f_frsize * (double)vfs.f_blocks;
         return free_bytes / all * 100.0 <= o->reserve_percent ? -ENOSPC : 0;
@@ -78,7 +97,7 @@ static int look_call(void *arg)
     if (r == 0 && u->calls.judge)
         r = judge_existing(u);
     if (r == 0)
-        r = check_space(u);
+        r = check_space(u, u->spec.size > 0 ? (uint64_t)u->spec.size : 0);
     if (r < 0)
         return r;
     u->existed_len = hashdir_existing(&u->place);
@@ -212,12 +231,27 @@ static enum upload_state open_done(struct df_upload *u, int res)
 
 /* ---- DATA ---- */
 
+static int space_call(void *arg)
+{
+    struct df_upload *u = arg;
+    return check_space(u, u->writing_len);
+}
+
+/* A body whose size was known has had its space judged by LOOK. */
+static bool is_space_due(const struct df_upload *u)
+{
+    return u->spec.size < 0 && keeps_reserve(u) &&
+           u->size / SPACE_CHECK_BYTES != (u->size + u->writing_len) / SPACE_CHECK_BYTES;
+}
+
 static void data_add(struct df_upload *u, struct disk_chain *chain)
 {
     u->writing = (char *)u->given;
     u->writing_len = u->given_len;
     u->given_len = 0;
 
+    if (is_space_due(u))
+        add_call(u, chain, space_call);
     struct disk_op *op = disk_chain_add(chain, DISK_WRITE);
     op->fd = &u->fd;
     op->buf = u->writing;
@@ -274,8 +308,8 @@ static void meta_add(struct df_upload *u, struct disk_chain *chain)
 static enum upload_state meta_done(struct df_upload *u, int res)
 {
     /* The file system's limit for xattrs: ENOSPC on ext4, E2BIG or ERANGE elsewhere. */
-    if (res == -E2BIG || res == -ERANGE)
-        res = -ENOSPC;
+    if (res == -ERANGE || (res == -ENOSPC && u->pickle_len > XATTR_BLOCK_BYTES))
+        res = -E2BIG;
     return next_or_give_up(u, U_META, res);
 }
 

@@ -41,7 +41,7 @@ static const struct {
     int err, status;
 } status_of[] = {
     {-ENOENT, 404},    {-EEXIST, 403},   {-EBADMSG, 422},   {-ECANCELED, 499}, {-ECONNRESET, 499},
-    {-ETIMEDOUT, 408}, {-EBUSY, 503},    {-ENOSPC, 507},    {-EDQUOT, 507},    {-ENODEV, 507},
+    {-ETIMEDOUT, 408}, {-EBUSY, 503},    {-ENOSPC, 507},    {-E2BIG, 507},     {-EDQUOT, 507},    {-ENODEV, 507},
     {-ENOTSUP, 507},   {-EROFS, 507},    {-EIO, 507},      {-EPROTO, 499},    {-EMFILE, 503},    {-ENFILE, 503},
 };
 /* clang-format on */

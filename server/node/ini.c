@@ -262,7 +262,7 @@ static int read_line(struct reader *r, struct slice line)
     if (is_header(text, &name))
         return read_header(r, name);
     if (r->section == NONE)
-        return line_problem(r, "an option before the first [section]");
+        return line_problem(r, "expected a [section] before the first option");
     return read_option(r, text);
 }
 

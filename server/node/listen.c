@@ -4,6 +4,7 @@
  * The first socket is bound without SO_REUSEPORT and only then gets it: so an address that
  * another server uses is refused, though that server allows sharing with our user. */
 #include "server/node/listen.h"
+#include "server/node/log.h"
 #include "server/node/startmem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -64,14 +65,33 @@ static double monotonic_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void describe(const struct sockaddr *at, socklen_t len, char *address, size_t address_len)
+{
+    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
+    (void)getnameinfo(at, len, host, sizeof(host), port, sizeof(port),
+                      NI_NUMERICHOST | NI_NUMERICSERV); /* leaves "?" */
+    bool six = at->sa_family == AF_INET6;
+    snprintf(address, address_len, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port);
+}
+
+static void say_in_use(const struct addrinfo *to, double wait_s)
+{
+    char address[128];
+    describe(to->ai_addr, to->ai_addrlen, address, sizeof(address));
+    log_line(LOG_LEVEL_NOTICE, "%s is in use: trying again for %g s (bind_timeout)", address,
+             wait_s);
+}
+
 /* The old server may be on its way out. */
 static int bind_first(const struct config *c, const struct addrinfo *to, double wait_s, int *ret_fd)
 {
     double until = monotonic_seconds() + wait_s;
-    for (;;) {
+    for (bool said = false;; said = true) {
         int res = bind_one(c, to, false, ret_fd);
         if (res != -EADDRINUSE || monotonic_seconds() >= until)
             return res;
+        if (!said)
+            say_in_use(to, wait_s);
         nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
     }
 }
@@ -87,15 +107,6 @@ static int bind_rest(const struct config *c, struct addrinfo *to, unsigned count
         p->count += res == 0;
     }
     return res;
-}
-
-static void describe(const struct sockaddr *at, socklen_t len, char *address, size_t address_len)
-{
-    char host[NI_MAXHOST] = "?", port[NI_MAXSERV] = "?";
-    (void)getnameinfo(at, len, host, sizeof(host), port, sizeof(port),
-                      NI_NUMERICHOST | NI_NUMERICSERV); /* leaves "?" */
-    bool six = at->sa_family == AF_INET6;
-    snprintf(address, address_len, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port);
 }
 
 /* ---- addresses of sockets ---- */

@@ -93,8 +93,13 @@ static int parse_whole(const struct option_row *row, const char *text, bool suff
         *(int64_t *)field = n;
         return 0;
     }
-    snprintf(expected, expected_len, "a whole number%s%s from %.0f to %.0f%s",
-             row->unit[0] != '\0' ? " of " : "", row->unit, row->min, row->max,
+    char most[32];
+    if (row->max < (double)INT64_MAX)
+        snprintf(most, sizeof(most), "%.0f", row->max);
+    else
+        snprintf(most, sizeof(most), "%lld", (long long)INT64_MAX);
+    snprintf(expected, expected_len, "a whole number%s%s from %.0f to %s%s",
+             row->unit[0] != '\0' ? " of " : "", row->unit, row->min, most,
              suffixes ? " (K, M, G, T may follow)" : "");
     return -EINVAL;
 }

@@ -44,6 +44,16 @@ int process_become(const char *user)
     return prctl(PR_SET_DUMPABLE, 1) < 0 ? -errno : 0;
 }
 
+int process_become_owner(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return -errno;
+    if (setgroups(0, NULL) < 0 || setgid(st.st_gid) < 0 || setuid(st.st_uid) < 0)
+        return -errno;
+    return prctl(PR_SET_DUMPABLE, 1) < 0 ? -errno : 0; /* as above */
+}
+
 int process_close_stdio(void)
 {
     int fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -17,6 +17,9 @@ int process_detach(bool own_session);
 /* User, group, supplementary groups, HOME. -ENOENT: no such user. */
 int process_become(const char *user);
 
+/* The owner and group of a file, without supplementary groups. */
+int process_become_owner(const char *path);
+
 /* stdin, stdout, stderr to /dev/null: who started the server reads them until they end. */
 int process_close_stdio(void);
 

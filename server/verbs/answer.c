@@ -67,6 +67,11 @@ static void answer_errno_plain(struct request *r, int err, int status)
 {
     const char *what;
     switch (status) {
+    case 400:
+        what =
+            "the file system keeps no more than about 4000 bytes of metadata with an object: send "
+            "fewer or shorter headers";
+        break;
     case 403:
         what = "another object has the same hash as this key: choose another key";
         break;
@@ -75,8 +80,9 @@ static void answer_errno_plain(struct request *r, int err, int status)
                              : "the server has too many files open: try again later";
         break;
     case 507:
-        what = err == -ENOSPC || err == -EDQUOT ? "there is not enough space for this object"
-                                                : "the disk that keeps this key is not usable now";
+        what = err == -ENOSPC || err == -EDQUOT
+                   ? "there is not enough space on the disk that keeps this key"
+                   : "the disk that keeps this key is not usable now";
         break;
     default:
         what = "the server could not complete the request: its outcome is unknown";
@@ -107,7 +113,7 @@ void answer_errno(struct request *r, int err, struct slice device)
         log_why(r, err);
     r->untimed = is_raised(r, err, status);
     if (is_plain(r)) {
-        answer_errno_plain(r, err, status);
+        answer_errno_plain(r, err, err == -E2BIG ? 400 : status);
         return;
     }
     if (status == 507)

@@ -122,8 +122,8 @@ static void answer_unsatisfiable(struct get *g)
 {
     static const char swift_text[] = "<html><h1>Requested Range Not Satisfiable</h1><p>The Range "
                                      "requested is not available.</p></html>";
-    static const char plain_text[] = "no part of the object is in the range asked for, or too "
-                                     "many ranges were\n";
+    static const char plain_text[] = "no part of the object lies in the range asked for, or "
+                                     "there are too many ranges\n";
     struct request *r = g->request;
     const char *text = g->target.plain ? plain_text : swift_text;
     reply_begin(r, 416);

@@ -29,6 +29,7 @@ struct post {
     struct timestamp ctype_timestamp; /* Rc; zero: no content type was sent */
     struct slice content_type;        /* sent, or empty */
     struct slice delete_at;           /* checked text, or empty */
+    struct conditions conditions;     /* stand-alone */
 
     /* The judge's, written on a pool thread before began(). */
     int verdict;
@@ -97,8 +98,12 @@ static int judge_swift(void *arg, struct df_upload *u, const struct df_info *inf
 static int judge_plain(void *arg, struct df_upload *u, const struct df_info *info)
 {
     struct post *p = arg;
-    if (info->state != DF_LIVE)
-        return refuse(p, 404);
+    struct validators v = {.found = info->state == DF_LIVE,
+                           .etag = metadata_value(info->metadata, "ETag"),
+                           .last_modified_s = (int64_t)timestamp_ceil_s(info->timestamp)};
+    int verdict = conditions_rfc9110(&p->conditions, &v, false);
+    if (verdict || !v.found)
+        return refuse(p, verdict ? verdict : 404);
     if (p->looked) /* under the lock: is it still what was merged? */
         return timestamp_cmp(info->timestamp, p->seen) == 0 ? 0 : -ESTALE;
     p->looked = true;
@@ -276,8 +281,14 @@ static void tell_and_answer(struct post *p)
 static void answer_refused(struct post *p)
 {
     struct request *r = p->request;
-    if (p->target.plain) {
+    if (p->target.plain && p->verdict == 404) {
         answer_missing(r);
+        return;
+    }
+    if (p->target.plain) {
+        answer_plain(r, p->verdict,
+                     "the object is not as If-Match, If-None-Match or If-Unmodified-Since want it: "
+                     "nothing was changed");
         return;
     }
     reply_begin(r, p->verdict);
@@ -407,6 +418,8 @@ void post_plain(struct request *r, const struct target *target)
         return;
     }
     struct post *p = post_new(r, target);
-    if (p)
-        post_start(p);
+    if (!p)
+        return;
+    p->conditions = conditions_of(r);
+    post_start(p);
 }

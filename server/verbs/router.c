@@ -55,10 +55,19 @@ static bool asks_recon(const struct request *r)
 typedef void (*answerer)(struct request *r);
 
 /* The filter that answers this request, or NULL: none does. */
+/* Swift's answers any method. Alone, 200 to a PUT would mean that something was stored. */
+static bool asks_health(const struct request *r)
+{
+    const struct config *c = r->loop->config;
+    if (!slice_eq(r->path, SLICE("/healthcheck")))
+        return false;
+    return c->standalone ? slice_eq(r->method, SLICE("GET")) || is_head(r) : c->healthcheck;
+}
+
 static answerer filter_of(struct request *r)
 {
     const struct config *c = r->loop->config;
-    if ((c->healthcheck || c->standalone) && slice_eq(r->path, SLICE("/healthcheck")))
+    if (asks_health(r))
         return answer_healthcheck;
     if (asks_metrics(r))
         return answer_metrics;

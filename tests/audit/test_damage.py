@@ -153,11 +153,42 @@ class Damage:
         self.audit('--check', winner, once=False, expect=1)
         self.assertEqual(tree.differences(before, self.objects()), [])
 
+    def test_check_of_no_hash_directory(self):
+        """What a sweep does not understand it leaves, and --check says the same."""
+        self.grow(2)
+        odd = os.path.join(os.path.dirname(os.path.dirname(self.file_of('o1'))), 'short')
+        os.mkdir(odd)
+        run = self.audit('--check', odd, once=False, expect=1)
+        self.assertIn('no hash directory', run.out)
+        self.assertIn('left alone', run.out)
+        self.assertNotIn('would remove', run.out)
+
+    def test_restore_all_of_nothing(self):
+        self.grow(1)
+        run = self.audit('--restore', 'all', once=False, expect=0)
+        self.assertNotIn('of that name', run.err)
+        self.audit('--restore', 'f' * 32, once=False, expect=2)
+
+    def test_status_as_json(self):
+        self.grow(3)
+        self.audit(expect=0)
+        run = self.audit('--status', '--json', once=False, expect=0)
+        status, = [json.loads(line) for line in run.out.splitlines()]
+        self.assertEqual((status['event'], status['fuse_blown'], status['verified_1d']),
+                         ('status', False, 1.0))
+        self.assertGreater(status['partitions'], 0)
+
     def test_wrong_use(self):
         self.grow(1)
-        for options in (['--no-such-option'], ['--set=interval=soon'], ['--purge'],
-                        ['-z', '0', '--sweep']):
-            self.audit(*options, expect=64)
+        for options, named in ((['--no-such-option'], '--no-such-option'),
+                               (['--set=interval=soon'], '--set interval=soon'),
+                               (['-z', 'fast'], '--zero-byte-fps=fast'),
+                               (['--purge'], '--older-than'), (['-z', '0', '--sweep'], '-z'),
+                               (['--older-than=30d'], '--purge'),
+                               (['--purge', '--older-than=30'], '--older-than=30'),
+                               (['--status', '--list-quarantined'], '--list-quarantined')):
+            with self.subTest(options):
+                self.assertIn(named, self.audit(*options, expect=64).err)
 
 
 class Swift(Damage, AuditCase):

@@ -93,7 +93,7 @@ class Disks(AuditCase):
         subprocess.run(['umount', '-l', s.device], check=True)
         out, err = auditor.communicate(timeout=60)
         self.assertEqual(auditor.returncode, 2, err)
-        self.assertIn('is no longer mounted at', err)
+        self.assertIn('no longer mounted at', err)
         end = [json.loads(line) for line in out.splitlines()][-1]
         self.assertLess(end['examined'], 40)
         self.assertEqual(end['quarantined'], 1)

@@ -112,7 +112,7 @@ static void test_ages(void **state)
     static const struct {
         const char *text;
         double s;
-    } rows[] = {{"0", 0},         {"600", 600},   {"600s", 600}, {"2m", 120}, {"1.5h", 5400},
+    } rows[] = {{"0", 0},         {"600", -1},    {"600s", 600}, {"2m", 120}, {"1.5h", 5400},
                 {"30d", 2592000}, {"1w", 604800}, {"", -1},      {"d", -1},   {"-1d", -1},
                 {"1x", -1},       {"1dd", -1},    {"nan", -1}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

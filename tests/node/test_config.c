@@ -47,7 +47,7 @@ static void test_refused(void **state)
         const char *server, *swift, *told; /* `told` follows the directory's name */
     } rows[] = {
         /* the grammar */
-        {"bind_port = 1\n", HASH, "server.conf:1: an option before the first [section]"},
+        {"bind_port = 1\n", HASH, "server.conf:1: expected a [section] before the first option"},
         {PORT "\nbind_port = 2\n", HASH, "server.conf:4: this option is in this section already"},
         {PORT REST "[app:object-server]\n", HASH, "server.conf:9: this section is here already"},
         {PORT "word\n", HASH, "server.conf:3: expected \"option = value\""},
@@ -115,7 +115,8 @@ static void test_refused(void **state)
         {"[DEFAULT]\nmode = standalone\n", HASH,
          "server.conf: [DEFAULT] data_dirs: not set: expected one directory or more"},
         {ALONE "[swift-constraints]\nmax_file_size = 0\n", HASH,
-         "server.conf: [swift-constraints] max_file_size = 0: expected a whole number of B from"},
+         "server.conf: [swift-constraints] max_file_size = 0: expected a whole number of B from 1 "
+         "to 9223372036854775807 (K"},
         /* swift.conf */
         {PORT REST, "",
          "swift.conf: [swift-hash] swift_hash_path_prefix, swift_hash_path_suffix: "},

@@ -215,6 +215,14 @@ class Systemd(ProcessCase):
             self.assertEqual(r.returncode, 0, r.stdout[-600:] + r.stderr)
             self.assertRegex(r.stdout, r'exposure level for \S+: 1\.\d OK')
 
+    def test_units_need_no_directory_that_may_be_missing(self):
+        """Without the '-' systemd does not start the service: a stand-alone store has no /srv/node."""
+        for unit in ('objsrv-swift.service', 'objsrv-audit.service', 'objsrv-audit-once.service'):
+            with open(os.path.join(ETC, unit), encoding='ascii') as f:
+                paths = re.findall(r'^ReadWritePaths=(.*)$', f.read(), re.M)
+            self.assertTrue(paths, unit)
+            self.assertEqual([p for p in ' '.join(paths).split() if p[0] != '-'], [], unit)
+
     def test_units_are_understood(self):
         """No line that systemd would ignore."""
         if not os.path.exists('/usr/bin/systemd-analyze'):

@@ -72,6 +72,30 @@ class Disks(SwiftCase):
         self.assertEqual(self.get().body, BIG)
         self.assertIn('sda1', self.server.log())
 
+    def test_reserve(self):
+        """Alone fallocate_reserve stays free, whether or not an upload says how long it is: there is
+        always room for a deletion."""
+        server = self.make(name='reserve', alone=True,
+                           conf={'DEFAULT': {'fallocate_reserve': 8 << 20}})
+        image = mounts.Image(self.root, self.file_system)
+        self.addCleanup(image.discard)
+        image.mount(server.device)
+        server.start()
+        image.fill(leave=26 << 20)
+        self.server = server
+        space = os.statvfs(server.device)
+        usable = space.f_bavail * space.f_frsize - (8 << 20)
+        large, small = bytes(usable + (4 << 20)), bytes(usable * 2 // 3)
+        for n, chunked in ((10, False), (11, True)):
+            self.assertEqual(self.upload(n, large, chunked=chunked), 507)
+            self.get(404)
+        self.assertEqual(self.upload(12, small, chunked=True), 201)
+        self.assertEqual(self.get().body, small)
+        self.assertEqual(self.upload(13, small, self.path + 'more', chunked=True), 507)
+        self.delete()
+        self.assertTrue(wait_until(     # XFS frees in the background
+            lambda: self.upload(14, small, self.path + 'more', chunked=True) == 201))
+
     def test_full_to_the_last_block(self):
         self.assertEqual(self.upload(10, b'before'), 201)
         filler = self.sick.fill()

@@ -4,6 +4,7 @@ import base64
 import email.utils
 import hashlib
 import os
+import socket
 import time
 import urllib.parse
 
@@ -133,6 +134,20 @@ class Basics(AloneCase):
         self.refused(self.ask('DELETE', If_Match=etag), 412)
         self.refused(self.ask('PUT', path=self.path + 'absent', body=b'x', If_Match='*'), 412)
 
+    def test_conditional_post(self):
+        """Metadata are not lost to a writer who has not seen them either."""
+        etag = self.put(X_Object_Meta_A='1').get('Etag')
+        old = email.utils.formatdate(0, usegmt=True)
+        for headers in ({'If_Match': '"other"'}, {'If_None_Match': etag}, {'If_None_Match': '*'},
+                        {'If_Unmodified_Since': old}):
+            with self.subTest(headers):
+                self.refused(self.ask('POST', X_Object_Meta_A='2', **headers), 412)
+                self.assertEqual(self.get().get('X-Object-Meta-A'), '1')
+        self.refused(self.ask('POST', self.path + '-absent', If_Match='*'), 412)
+        self.refused(self.ask('POST', self.path + '-absent', If_None_Match='*'), 404)
+        self.expect(202, 'POST', X_Object_Meta_A='2', If_Match=etag)
+        self.assertEqual(self.get().get('X-Object-Meta-A'), '2')
+
     def test_creates_once(self):
         """Of 32 that create at the same time exactly one does."""
         for round_ in range(5):
@@ -192,6 +207,28 @@ class Basics(AloneCase):
         self.refused(self.ask('PUT', body=b'', X_Object_Meta_A='v' * 257), 400)
         self.assertEqual(self.get().body, b'hello')
 
+    def test_metadata_beyond_the_file_system(self):
+        """ext4 keeps less than the limits of HTTP allow: the disk is not full, and the text says so."""
+        self.put()
+        probe = os.path.join(self.root, 'probe')
+        with open(probe, 'wb') as f:
+            try:
+                os.setxattr(f.fileno(), 'user.probe', bytes(7000))
+                fits = True
+            except OSError:
+                fits = False
+        long = {f'X_Object_Meta_{i}': 'v' * 250 for i in range(15)}
+        long['Content_Type'] = 'a/' + 'b' * 3000
+        for method, body in (('PUT', b'new'), ('POST', None)):
+            r = self.ask(method, body=body, **long)
+            if fits:
+                self.assertLess(r.status, 300, r)
+            else:
+                text = self.refused(r, 400)
+                self.assertIn('file system', text)
+                self.assertIn('header', text)
+                self.assertEqual(self.get().body, b'hello')
+
     def test_cluster_headers_ignored(self):
         """None of them connects anywhere, chooses a policy, sets a time or hides an object."""
         self.put(X_Timestamp='1', X_Backend_Storage_Policy_Index='99', X_Container_Host='127.0.0.1:1',
@@ -206,6 +243,9 @@ class Basics(AloneCase):
 
     def test_healthcheck(self):
         self.assertEqual(self.get(path='/healthcheck').body, b'OK')
+        self.expect(200, 'HEAD', '/healthcheck')
+        for method in ('PUT', 'POST', 'DELETE'):    # 200 would mean that something was stored
+            self.refused(self.ask(method, '/healthcheck', b'x'), 400)
 
     def test_methods(self):
         for method in ('COPY', 'PATCH', 'FOO', 'REPLICATE', 'SSYNC', 'get'):
@@ -431,6 +471,16 @@ class DataDirectories(AloneCase):
         self.assertNotEqual(code, 0)
         self.assertIn(dirs[0], log)
 
+    def test_new_store_is_said(self):
+        """Once: over the bare mount point of the only disk all keys would seem to be lost."""
+        dirs = self.dirs('d1')
+        server = self.start(data_dirs=dirs)
+        new = f'new store, without any key, in {dirs[0]}'
+        self.assertIn(new, server.log())
+        server.stop()
+        server.start()
+        self.assertEqual(server.log().count(new), 1)
+
     def test_missing_directory_is_named(self):
         missing = os.path.join(self.root, 'a-file')
         with open(missing, 'w', encoding='ascii'):
@@ -455,6 +505,16 @@ class Loopback(AloneCase):
         mine = [a for a in listeners if int(a.split(':')[1], 16) == server.port]
         self.assertTrue(mine)
         self.assertEqual({a.split(':')[0] for a in mine}, {'0100007F'})
+
+
+    def test_port_in_use(self):
+        """It is said at once, not after bind_timeout; and when it is free the server goes on."""
+        server = self.make(conf={'DEFAULT': {'bind_timeout': 60}})
+        with socket.create_server(('127.0.0.1', server.port)):
+            server.launch()
+            self.assertTrue(wait_until(lambda: f'127.0.0.1:{server.port} is in use' in server.log()),
+                            server.log())
+        server.wait_ready()
 
 
 class Hangups(AloneCase):

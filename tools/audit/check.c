@@ -351,9 +351,8 @@ static void print_place(struct check *c)
 {
     const char *name = c->place.dir + c->place.suffix_len + 1;
     printf("%s\n", c->place.dir);
-    printf("Device %s, policy %u (%s), hash directory %s\n\n", c->device->name,
-           c->place.policy->index, c->place.policy->erasure_coded ? "erasure-coded" : "replicated",
-           name);
+    printf("Device %s, policy %u (%s), directory %s\n\n", c->device->name, c->place.policy->index,
+           c->place.policy->erasure_coded ? "erasure-coded" : "replicated", name);
     c->misplaced = strlen(name) == HASH_HEX_LEN &&
                    strncmp(name + 29, c->place.dir + c->place.suffix_len - 3, 3) != 0;
     if (!c->misplaced)
@@ -384,6 +383,11 @@ int check_path(struct settings *s, struct device_list *devices, const char *path
     }
     if (S_ISLNK(st.st_mode)) {
         printf("It is a symbolic link, which is never followed.\n");
+        return 1;
+    }
+    const char *name = c.place.dir + c.place.suffix_len + 1;
+    if (strlen(name) != HASH_HEX_LEN || strspn(name, "0123456789abcdef") != HASH_HEX_LEN) {
+        printf("It is no hash directory, whose names are 32 hex digits: left alone.\n");
         return 1;
     }
     struct load_spec spec = {.now = trusted_now(),

@@ -112,32 +112,63 @@ static int read_identity(const char *path, struct identity_file *ret)
     return r;
 }
 
-/* The server names them d0, d1, ... in the order of their identity; so do we. */
+static const char *identity_problem(int error)
+{
+    return error == -EBADMSG ? "damaged or of another version" : strerror(-error);
+}
+
+static int take_hash_key(struct settings *s, const struct identity_file *file)
+{
+    char *key = strdup(file->hash_key);
+    if (!key)
+        return -ENOMEM;
+    s->config->hash_prefix = slice_of(key);
+    s->config->hash_suffix = SLICE("");
+    s->store.options.hash_key = (struct hash_key){slice_of(key), SLICE("")};
+    return 0;
+}
+
+/* The server names them d0, d1, ... in the order of their identity; so do we. By the hash key of
+ * one store all objects of another look damaged. */
 static int load_standalone(struct settings *s, const char *const *only, struct device_list *l,
                            char *problem, size_t problem_len)
 {
     static struct identity_file file; /* large */
     const struct text_list *dirs = &s->config->data_dirs;
-    int r = 0;
+    const char *first = NULL, *unread = NULL;
+    char store[IDENTITY_ID_LEN + 1];
+    int r = 0, unread_res = 0;
     for (unsigned i = 0; i < dirs->count && r == 0; i++) {
         char name[16];
         int res = read_identity(dirs->items[i], &file);
-        if (res == 0 && s->store.options.hash_key.prefix.len == 0) {
-            char *key = strdup(file.hash_key);
-            if (!key)
-                return -ENOMEM;
-            s->config->hash_prefix = slice_of(key);
-            s->config->hash_suffix = SLICE("");
-            s->store.options.hash_key = (struct hash_key){slice_of(key), SLICE("")};
+        if (res == 0 && first && strcmp(store, file.store) != 0) {
+            snprintf(problem, problem_len,
+                     "data directories %s and %s are of different stores: nothing was touched",
+                     first, dirs->items[i]);
+            return -EINVAL;
+        }
+        if (res == 0 && !first) {
+            first = dirs->items[i];
+            memcpy(store, file.store, sizeof(store));
+            r = take_hash_key(s, &file);
+        }
+        if (res < 0 && res != -ENOENT) {
+            unread = dirs->items[i];
+            unread_res = res;
         }
         snprintf(name, sizeof(name), "d%d",
                  res == 0 ? identity_file_find(&file, file.self) : (int)i);
-        if (wanted(name, only))
+        if (r == 0 && wanted(name, only))
             r = add(l, name, dirs->items[i]);
     }
-    if (r == 0 && s->store.options.hash_key.prefix.len == 0) {
+    if (r == 0 && !first && unread) {
+        snprintf(problem, problem_len, "%s/" IDENTITY_FILE ": %s", unread,
+                 identity_problem(unread_res));
+        r = unread_res;
+    } else if (r == 0 && !first) {
         snprintf(problem, problem_len,
-                 "no data directory has an identity yet: start the server once");
+                 "no objsrv-identity in %s%s: mount the disk, or start the server once",
+                 dirs->items[0], dirs->count > 1 ? " nor in the others" : "");
         r = -ENOENT;
     }
     return r;
@@ -161,19 +192,41 @@ int device_list_load(struct settings *s, const char *const *only, struct device_
 
 /* ---- claiming ---- */
 
-static bool is_usable(const struct device *d, const struct settings *s, struct stat *ret_st)
+static int check_data_dir(const struct device *d)
 {
-    if (s->config->standalone) {
-        static struct identity_file file;
-        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-        pthread_mutex_lock(&lock);
-        bool ours = read_identity(d->sd.path, &file) == 0;
-        pthread_mutex_unlock(&lock);
-        return ours && stat(d->sd.path, ret_st) == 0;
+    static struct identity_file file; /* large */
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    int r = read_identity(d->sd.path, &file);
+    pthread_mutex_unlock(&lock);
+    return r == -ENOENT ? -ENODEV : r;
+}
+
+/* A disk that fails is not one that is merely not there: -ENODEV. */
+static int check_usable(const struct device *d, const struct settings *s)
+{
+    struct stat st;
+    if (s->config->standalone)
+        return check_data_dir(d);
+    bool there =
+        s->config->mount_check ? store_is_mounted(d->sd.path, &st) : stat(d->sd.path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode))
+        return 0;
+    return stat(d->sd.path, &st) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : -ENODEV;
+}
+
+const char *device_problem(int error)
+{
+    switch (error) {
+    case -ENODEV:
+        return "not mounted";
+    case -EWOULDBLOCK:
+        return "another auditor is at work there: left it";
+    case -EBADMSG:
+        return IDENTITY_FILE ": damaged or of another version";
+    default:
+        return strerror(-error);
     }
-    if (s->config->mount_check)
-        return store_is_mounted(d->sd.path, ret_st) && S_ISDIR(ret_st->st_mode);
-    return stat(d->sd.path, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
 }
 
 static void close_fd(int *fd)
@@ -222,13 +275,14 @@ static int look_at_state(struct device *d)
 
 int device_claim(struct device *d, const struct settings *s, bool only_looks)
 {
-    struct stat st;
-    if (!is_usable(d, s, &st)) /* a disk that fails is not one that is merely not there */
-        return stat(d->sd.path, &st) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : -ENODEV;
+    struct stat st = {0};
+    int r = check_usable(d, s);
+    if (r < 0)
+        return r;
     d->root_fd = open(d->sd.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno
-            : only_looks                                 ? look_at_state(d)
-                                                         : open_state(d);
+    r = d->root_fd < 0 || fstat(d->root_fd, &st) < 0 ? -errno
+        : only_looks                                 ? look_at_state(d)
+                                                     : open_state(d);
     d->dev = st.st_dev;
     atomic_store(&d->vanished, false);
     coverage_release(&d->coverage);
@@ -269,8 +323,7 @@ bool device_has_vanished(struct device *d)
     if (stat(d->sd.path, &st) == 0 && st.st_dev == d->dev)
         return false;
     if (!atomic_exchange(&d->vanished, true))
-        report_found(FOUND_DEVICE, d->name, NULL, "%s is no longer mounted at %s: left it", d->name,
-                     d->sd.path);
+        report_found(FOUND_DEVICE, d->name, NULL, "no longer mounted at %s: left it", d->sd.path);
     return true;
 }
 

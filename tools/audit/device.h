@@ -48,6 +48,7 @@ void device_list_free(struct device_list *l);
 /* -ENODEV: not mounted; -EWOULDBLOCK: another auditor is at work there; other -errno. Who
  * `only_looks` (a dry run) writes nothing: the lock is taken if there is one. */
 int device_claim(struct device *d, const struct settings *s, bool only_looks);
+const char *device_problem(int error); /* of device_claim(), in words */
 /* Only reads the coverage, whoever has the device. */
 int device_peek(struct device *d);
 void device_let_go(struct device *d);

@@ -12,6 +12,7 @@
 #include "tools/audit/summary.h"
 
 #include "diskfile/engine/fragment_check.h"
+#include "diskfile/engine/identity.h"
 #include "diskfile/format/md5.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static const char usage[] =
     "  -n, --dry-run           say what would be done, change nothing\n"
     "      --swift-conf=FILE   instead of /etc/swift/swift.conf\n"
     "      --set=NAME=VALUE    instead of the option of [object-auditor]\n"
-    "      --json              findings as JSON on stdout, one a line\n"
+    "      --json              findings as JSON on stdout, one a line; so the lists below\n"
     "      --no-progress       no progress bar on a terminal\n"
     "  -v, --verbose           log to stderr; with --json an event for each good object too\n"
     "\n"
@@ -65,7 +66,7 @@ static const char usage[] =
     "      --reset-fuse        quarantine again, after the cause is gone\n"
     "      --list-quarantined  what lies in quarantine, since when and why\n"
     "      --restore=NAME      check it afresh and put it back; 'all': every one that is good\n"
-    "      --purge --older-than=AGE   throw away what is older: 30d, 12h, 600s\n"
+    "      --purge --older-than=AGE   throw away what has lain there longer: 30d, 12h, 600s\n"
     "\n"
     "Exit status of one pass: 0 clean; 1 something was found and handled (or would be); 2 it\n"
     "could not be finished, or something could not be examined; 3 a quarantine fuse is blown;\n"
@@ -120,8 +121,23 @@ enum {
     O_VERSION
 };
 
+static void choose(struct arguments *a, enum action action)
+{
+    if (a->action != ACTION_AUDIT && a->action != action)
+        refuse("--check, --status, --reset-fuse, --list-quarantined, --restore and --purge exclude "
+               "each other");
+    a->action = action;
+}
+
 static void take_zbf_rate(struct arguments *a, const char *rate)
 {
+    char *end;
+    double n = strtod(rate, &end);
+    if (end == rate || *end != '\0' || !(n >= 0)) {
+        fprintf(stderr, "objsrv-audit: --zero-byte-fps=%s: expected objects/s, or 0: unlimited\n",
+                rate);
+        exit(EXIT_USAGE);
+    }
     a->zbf_only = true;
     snprintf(a->zbf_rate, sizeof(a->zbf_rate), "zero_byte_files_per_second=%s", rate);
     append(a->overrides, &a->override_count, a->zbf_rate);
@@ -165,23 +181,23 @@ static void take_option(struct arguments *a, int c)
         break;
     case O_RESTORE:
         append(a->restore, &a->restore_count, optarg);
-        a->action = ACTION_RESTORE;
+        choose(a, ACTION_RESTORE);
         break;
     case O_CHECK:
         a->check_path = optarg;
-        a->action = ACTION_CHECK;
+        choose(a, ACTION_CHECK);
         break;
     case O_STATUS:
-        a->action = ACTION_STATUS;
+        choose(a, ACTION_STATUS);
         break;
     case O_RESET:
-        a->action = ACTION_RESET_FUSE;
+        choose(a, ACTION_RESET_FUSE);
         break;
     case O_LIST:
-        a->action = ACTION_LIST_QUARANTINED;
+        choose(a, ACTION_LIST_QUARANTINED);
         break;
     case O_PURGE:
-        a->action = ACTION_PURGE;
+        choose(a, ACTION_PURGE);
         break;
     default:
         exit(EXIT_USAGE); /* getopt has said why */
@@ -231,6 +247,8 @@ static void read_arguments(int argc, char **argv, struct arguments *a)
         refuse("no configuration file given");
     if (a->action == ACTION_PURGE && !a->older_than)
         refuse("--purge needs --older-than=AGE");
+    if (a->action != ACTION_PURGE && a->older_than)
+        refuse("--older-than goes with --purge");
     if (a->zbf_only && a->sweep_only)
         refuse("-z and --sweep exclude each other");
 }
@@ -265,6 +283,19 @@ static int catch_signals(void)
     return r;
 }
 
+/* Who runs the server has made this file. What another made, in the quarantine for example, would
+ * be closed to the server. */
+static int become_server(const struct config *c)
+{
+    char path[PATH_MAX];
+    int r = -ENOENT;
+    for (unsigned i = 0; i < c->data_dirs.count && r == -ENOENT; i++) {
+        snprintf(path, sizeof(path), "%s/" IDENTITY_FILE, c->data_dirs.items[i]);
+        r = process_become_owner(path);
+    }
+    return r == -ENOENT ? 0 : r; /* then there is nothing to do either */
+}
+
 /* As the server: the configured user, or swift if there is one. */
 static int become_user(const struct config *c)
 {
@@ -273,7 +304,7 @@ static int become_user(const struct config *c)
     if (c->user[0])
         return process_become(c->user);
     if (c->standalone)
-        return 0;
+        return become_server(c);
     int r = process_become("swift");
     return r == -ENOENT ? 0 : r;
 }
@@ -333,7 +364,7 @@ static int reset(struct device *d, const struct settings *s)
     return r;
 }
 
-static int status(struct settings *s, struct device_list *devices, bool reset_fuse)
+static int status(struct settings *s, struct device_list *devices, bool reset_fuse, bool json)
 {
     int result = 0;
     for (unsigned i = 0; i < devices->count; i++) {
@@ -348,7 +379,7 @@ static int status(struct settings *s, struct device_list *devices, bool reset_fu
         if (!reset_fuse || r < 0)
             (void)device_peek(d); /* none yet: nothing was verified */
     }
-    summary_print_coverage(devices, stdout);
+    (json ? summary_print_coverage_json : summary_print_coverage)(devices, stdout);
     return result;
 }
 
@@ -366,9 +397,9 @@ static int act(const struct arguments *a, struct settings *s, struct device_list
     case ACTION_PURGE:
         return quarantined_purge(s, devices, a->older_than, a->dry_run);
     case ACTION_STATUS:
-        return status(s, devices, false);
+        return status(s, devices, false, a->json);
     case ACTION_RESET_FUSE:
-        return status(s, devices, true);
+        return status(s, devices, true, a->json);
     }
     return EXIT_USAGE;
 }
@@ -418,14 +449,16 @@ int main(int argc, char **argv)
     int r = log_open(s->config);
     if (r < 0)
         fprintf(stderr, "objsrv-audit: log: %s\n", strerror(-r));
-    if (set_up(s) < 0 || catch_signals() < 0)
-        return EXIT_USAGE;
-    if (device_list_load(s, a.devices, &devices, problem, sizeof(problem)) < 0) {
+    int result = ROUNDS_UNFINISHED;
+    if (set_up(s) < 0 || catch_signals() < 0) {
+        result = EXIT_USAGE;
+    } else if (device_list_load(s, a.devices, &devices, problem, sizeof(problem)) < 0) {
         fprintf(stderr, "objsrv-audit: %s\n", problem);
-        return ROUNDS_UNFINISHED;
+    } else {
+        if (any_is_known(&a, &devices))
+            result = act(&a, s, &devices);
+        device_list_free(&devices);
     }
-    int result = any_is_known(&a, &devices) ? act(&a, s, &devices) : ROUNDS_UNFINISHED;
-    device_list_free(&devices);
     log_close();
     settings_free(s);
     return result;

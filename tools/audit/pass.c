@@ -51,8 +51,7 @@ static void keep(struct crew *c, bool end)
     }
     if (r < 0) {
         report_found(FOUND_DEVICE, c->device->name, NULL,
-                     "%s: where the pass is cannot be written down: %s", c->device->name,
-                     strerror(-r));
+                     "where the pass is cannot be written down: %s", strerror(-r));
         c->keeps_status = false;
     }
 }

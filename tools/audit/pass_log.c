@@ -72,6 +72,8 @@ static int add_devices(json_t *update, const struct pass *p)
 
 static void dump(struct run *run, json_t *update)
 {
+    if (!run->settings->recon_file)
+        return;
     int r = update ? recon_dump(run->settings->recon_file, update) : -ENOMEM;
     double now_s = halt_monotonic_s();
     if (r == 0 || (run->recon_warned_s > 0 && now_s - run->recon_warned_s < COMPLAIN_EVERY_S))

@@ -130,11 +130,13 @@ double quarantined_age(const char *text)
     static const struct {
         char unit;
         double s;
-    } units[] = {{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
     char *end;
     double n = strtod(text, &end);
     if (end == text || !(n >= 0) || (end[0] && end[1]))
         return -1;
+    if (n == 0 && *end == '\0')
+        return 0;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
         if (*end == units[i].unit)
             return n * units[i].s;
@@ -195,7 +197,8 @@ int quarantined_purge(struct settings *s, struct device_list *devices, const cha
 {
     struct purge p = {.age_s = quarantined_age(older_than), .dry_run = dry_run};
     if (p.age_s < 0) {
-        fprintf(stderr, "objsrv-audit: --older-than=%s: expected a number with s, m, h, d or w\n",
+        fprintf(stderr,
+                "objsrv-audit: --older-than=%s: expected a number and its unit: s, m, h, d or w\n",
                 older_than);
         return 64;
     }

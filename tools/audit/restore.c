@@ -18,6 +18,7 @@ struct restore {
     struct settings *settings;
     const char *const *names;
     bool dry_run;
+    bool all;
     unsigned matched, done, refused;
     char reason[REASON_MAX];
 };
@@ -25,9 +26,9 @@ struct restore {
 static bool is_wanted(const struct restore *r, const char *name)
 {
     for (const char *const *n = r->names; *n; n++)
-        if (strcmp(*n, "all") == 0 || strcmp(*n, name) == 0)
+        if (strcmp(*n, name) == 0)
             return true;
-    return false;
+    return r->all;
 }
 
 /* ---- where it belongs ---- */
@@ -237,9 +238,12 @@ int quarantined_restore(struct settings *s, struct device_list *devices, const c
                         bool dry_run)
 {
     struct restore r = {.settings = s, .names = names, .dry_run = dry_run};
+    for (const char *const *n = names; *n; n++)
+        r.all = r.all || strcmp(*n, "all") == 0;
     int res = quarantine_each(s, devices, restore_one, &r);
-    if (r.matched == 0 && res == 0)
+    bool unknown = r.matched == 0 && !r.all;
+    if (unknown && res == 0)
         fprintf(stderr, "objsrv-audit: nothing of that name in quarantine\n");
-    printf("%u restored, %u stay\n", r.done, r.refused);
-    return res < 0 || r.refused > 0 || r.matched == 0 ? 2 : r.done > 0;
+    printf("%u %s, %u stay\n", r.done, dry_run ? "would be restored" : "restored", r.refused);
+    return res < 0 || r.refused > 0 || unknown ? 2 : r.done > 0;
 }

@@ -102,21 +102,18 @@ static void claim(struct round *r, struct device_list *l)
     for (unsigned i = 0; i < l->count; i++) {
         struct device *d = &l->devices[i];
         int res = device_claim(d, r->run->settings, r->run->dry_run);
-        d->untouched = res == 0              ? NULL
-                       : res == -ENODEV      ? "not mounted"
-                       : res == -EWOULDBLOCK ? "another auditor is at work there"
-                                             : strerror(-res);
+        d->untouched = res == 0 ? NULL : device_problem(res);
         if (res == 0) {
             r->devices[r->count++] = d;
+        } else if (res == -ENODEV && r->run->settings->config->standalone) {
+            r->skipped = true;
+            report_found(FOUND_DEVICE, d->name, NULL, "no objsrv-identity in %s: mount its disk",
+                         d->sd.path);
         } else if (res == -ENODEV) {
             report_line(LOG_LEVEL_DEBUG, "Skipping: %s is not mounted", d->sd.path);
-        } else if (res == -EWOULDBLOCK) {
-            r->skipped = true;
-            report_found(FOUND_DEVICE, d->name, NULL,
-                         "%s: another auditor is at work there: left it", d->name);
         } else {
             r->skipped = true;
-            report_found(FOUND_DEVICE, d->name, NULL, "%s: %s", d->name, strerror(-res));
+            report_found(FOUND_DEVICE, d->name, NULL, "%s", d->untouched);
         }
     }
 }

@@ -42,6 +42,24 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct loading *l, const
     return -EINVAL;
 }
 
+static const char *override_of(const struct loading *l, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *const *o = l->overrides; o && *o; o++)
+        if (strncmp(*o, name, len) == 0 && (*o)[len] == '=')
+            return *o + len + 1;
+    return NULL;
+}
+
+/* Names the place where the value stands. */
+static int refuse_value(struct loading *l, const char *name, const char *text, const char *expected)
+{
+    if (!override_of(l, name))
+        return refuse(l, "[" SECTION "] %s = %s: expected %s", name, text, expected);
+    snprintf(l->problem, l->problem_len, "--set %s=%s: expected %s", name, text, expected);
+    return -EINVAL;
+}
+
 /* ---- the table ---- */
 
 enum row_type { ROW_text, ROW_boolean, ROW_number, ROW_age };
@@ -71,8 +89,10 @@ static int set_number(struct loading *l, const struct row *row, const char *text
         *field = n;
         return 0;
     }
-    return refuse(l, "[" SECTION "] %s = %s: expected a number from %.15g to %.15g%s", row->name,
-                  text, row->min, row->max, row->type == ROW_age ? ", or no" : "");
+    char expected[96];
+    snprintf(expected, sizeof(expected), "a number from %.15g to %.15g%s", row->min, row->max,
+             row->type == ROW_age ? ", or no" : "");
+    return refuse_value(l, row->name, text, expected);
 }
 
 static bool is_no(const char *text)
@@ -104,15 +124,6 @@ static int set_row(struct loading *l, const struct row *row, const char *text)
 }
 
 /* ---- where a value comes from ---- */
-
-static const char *override_of(const struct loading *l, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *const *o = l->overrides; o && *o; o++)
-        if (strncmp(*o, name, len) == 0 && (*o)[len] == '=')
-            return *o + len + 1;
-    return NULL;
-}
 
 /* *ret: yours to free; NULL: not set anywhere. */
 static int value_in(struct loading *l, const struct ini_section *section, const char *name,
@@ -161,10 +172,12 @@ static int take_shared_rows(struct loading *l)
         char *text = NULL;
         if (strcmp(shared[i].section, "app") != 0 && strcmp(shared[i].section, "recon") != 0)
             continue;
+        if (strcmp(shared[i].name, "data_dirs") == 0)
+            continue; /* the store's own; config_load() has made the paths absolute */
         r = value_of(l, shared[i].name, &text);
         if (r == 0 && text &&
             option_set(&shared[i], text, l->settings->config, expected, sizeof(expected)) < 0)
-            r = refuse(l, "[" SECTION "] %s = %s: expected %s", shared[i].name, text, expected);
+            r = refuse_value(l, shared[i].name, text, expected);
         free(text);
     }
     return r;
@@ -265,8 +278,8 @@ static int take_replicator(struct loading *l)
     if (r == 0 && strcasecmp(s->rsync_tempfile_timeout, "auto") != 0) {
         s->rsync_temp_age_s = strtod(s->rsync_tempfile_timeout, &end);
         if (end == s->rsync_tempfile_timeout || *end != '\0' || !(s->rsync_temp_age_s >= 0))
-            r = refuse(l, "[" SECTION "] rsync_tempfile_timeout = %s: expected seconds, or auto",
-                       s->rsync_tempfile_timeout);
+            r = refuse_value(l, "rsync_tempfile_timeout", s->rsync_tempfile_timeout,
+                             "seconds, or auto");
     }
     free(timeout);
     free(reclaim);
@@ -283,8 +296,7 @@ static int take_sizes(struct loading *l)
         if (len > 0)
             text_list_add(&s->sizes, (struct slice){at, len});
         if (len > 0 && strspn(at, "0123456789") < len)
-            return refuse(l, "[" SECTION "] object_size_stats = %s: expected numbers of bytes",
-                          s->object_size_stats);
+            return refuse_value(l, "object_size_stats", s->object_size_stats, "numbers of bytes");
         at += len;
     }
     return 0;
@@ -311,6 +323,22 @@ static int fill_store(struct settings *s)
     return 0;
 }
 
+/* A stand-alone server has no swift-recon that would read it, and the default is the place of a
+ * Swift that may run on this machine too. */
+static int name_recon(struct loading *l)
+{
+    struct settings *s = l->settings;
+    char *told = NULL;
+    int r = s->config->standalone ? value_of(l, "recon_cache_path", &told) : 0;
+    if (r == 0 && (told || !s->config->standalone) &&
+        asprintf(&s->recon_file, "%s/object.recon", s->config->recon_cache_path) < 0) {
+        s->recon_file = NULL;
+        r = -ENOMEM;
+    }
+    free(told);
+    return r;
+}
+
 static int compute(struct loading *l)
 {
     struct settings *s = l->settings;
@@ -325,11 +353,7 @@ static int compute(struct loading *l)
         r = take_sizes(l);
     if (r == 0)
         r = fill_store(s);
-    if (r == 0 && asprintf(&s->recon_file, "%s/object.recon", s->config->recon_cache_path) < 0) {
-        s->recon_file = NULL;
-        r = -ENOMEM;
-    }
-    return r;
+    return r == 0 ? name_recon(l) : r;
 }
 
 static int load(struct loading *l, const char *swift_conf)

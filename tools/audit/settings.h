@@ -26,7 +26,7 @@ struct settings {
     struct df_store store;   /* options only: what the engine's functions on places ask for */
     double rsync_temp_age_s; /* from rsync_tempfile_timeout */
     struct text_list sizes;  /* object_size_stats */
-    char *recon_file;
+    char *recon_file;        /* NULL: none */
 };
 
 /* `overrides`: "name=value" each, from the command line; NULL-terminated. On error -errno and

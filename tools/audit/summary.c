@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* summary.c -- see summary.h. */
 #include "tools/audit/summary.h"
+#include "server/node/python_json.h"
 #include "tools/audit/halt.h"
 #include "tools/audit/rounds.h"
 
@@ -302,6 +303,25 @@ void summary_print_coverage(struct device_list *devices, FILE *out)
         }
         bool blown = d->coverage.fuse_blown[0] || d->coverage.fuse_blown[1];
         fprintf(out, "  %s\n", blown ? "BLOWN" : "ok");
+    }
+}
+
+void summary_print_coverage_json(struct device_list *devices, FILE *out)
+{
+    for (unsigned i = 0; i < devices->count; i++) {
+        const struct device *d = &devices->devices[i];
+        struct coverage_sum sum;
+        coverage_within(&d->coverage, trusted_now_s(NULL), 1, &sum);
+        fputs("{\"event\": \"status\", \"device\": ", out);
+        python_json_print_text(slice_of(d->name), out);
+        fprintf(out, ", \"partitions\": %llu", (unsigned long long)sum.partitions);
+        for (size_t j = 0; j < sizeof(coverage_days) / sizeof(coverage_days[0]); j++) {
+            coverage_within(&d->coverage, trusted_now_s(NULL), coverage_days[j], &sum);
+            fprintf(out, ", \"verified_%ud\": %.4f", coverage_days[j],
+                    sum.partitions ? (double)sum.fresh_partitions / (double)sum.partitions : 1.0);
+        }
+        fprintf(out, ", \"fuse_blown\": %s}\n",
+                d->coverage.fuse_blown[0] || d->coverage.fuse_blown[1] ? "true" : "false");
     }
 }
 

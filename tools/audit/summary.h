@@ -25,5 +25,6 @@ void summary_end(struct summary *s, bool table, struct device_list *devices, int
 
 /* --status: how much of each device was verified when. */
 void summary_print_coverage(struct device_list *devices, FILE *out);
+void summary_print_coverage_json(struct device_list *devices, FILE *out);
 
 #endif
