@@ -32,6 +32,20 @@ class AloneOnly(AuditCase):
                 self.assertIn(f'"path": "{s.device}/objects/', run.out)
                 self.audit('--check', os.path.dirname(self.file_of('o3')), once=False, expect=0)
 
+    def test_check_knows_a_directory_by_other_names(self):
+        """As the file writes it, as a shell completes it, through a link: it is the same place."""
+        s = self.tree_of(2, alone=True)
+        os.mkdir(os.path.join(s.root, 'conf.d'))
+        self.edit(r'^data_dirs = .*$', 'data_dirs = conf.d/../data')
+        os.symlink(s.device, os.path.join(s.root, 'link'))
+        directory = os.path.dirname(self.file_of('o1'))
+        rest = os.path.relpath(directory, s.device)
+        for name in (directory, f'{s.root}/./data//{rest}', f'{s.root}/conf.d/../data/{rest}',
+                     f'{s.root}/link/{rest}'):
+            with self.subTest(name):
+                self.audit('--check', name, once=False, expect=0)
+        self.audit('--check', f'{s.root}/conf.d/{rest}', once=False, expect=64)
+
     def test_no_recon_unless_told(self):
         """There is no swift-recon to read it, and the place may be that of a Swift on this machine."""
         self.tree_of(2, alone=True)

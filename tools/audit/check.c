@@ -59,14 +59,24 @@ static const struct df_policy *policy_of(const struct settings *s, const char *o
     return NULL;
 }
 
+static bool is_same_directory(const char *a, const char *b)
+{
+    struct stat x, y;
+    return strcmp(a, b) == 0 ||
+           (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* By whatever name it goes: some beginning of the path is the device. */
 static struct device *device_of(struct device_list *l, const char *path, const char **ret_rest)
 {
-    for (unsigned i = 0; i < l->count; i++) {
-        size_t len = strlen(l->devices[i].sd.path);
-        if (strncmp(path, l->devices[i].sd.path, len) == 0 && path[len] == '/') {
-            *ret_rest = path + len + 1;
-            return &l->devices[i];
-        }
+    char beginning[PATH_MAX];
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(beginning, sizeof(beginning), "%.*s", (int)(slash - path), path);
+        for (unsigned i = 0; i < l->count; i++)
+            if (is_same_directory(beginning, l->devices[i].sd.path)) {
+                *ret_rest = slash + 1;
+                return &l->devices[i];
+            }
     }
     return NULL;
 }
