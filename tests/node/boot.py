@@ -81,7 +81,11 @@ class Boot(unittest.TestCase):
         return self.processes[-1], self.log_line()
 
     def log_line(self):
-        return self.syslog.recv(65536).decode()
+        """The next one; each of these stores is new, which is said before all else."""
+        while True:
+            line = self.syslog.recv(65536).decode()
+            if ' new store, without any key, ' not in line:
+                return line
 
     def port_of(self, line):
         return int(re.search(r' on 127\.0\.0\.1:(\d+),', line).group(1))
