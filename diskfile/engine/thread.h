@@ -21,7 +21,7 @@ struct df_thread {
     struct disk *disk;
     struct inflight inflight; /* head of a ring */
     struct hot_table *hot;
-    bool hurried; /* df_thread_hurry() */
+    bool hurried;          /* df_thread_hurry() */
     struct df_upload *due; /* to be advanced by the next flush */
     struct df_upload **due_end;
 };
