@@ -357,7 +357,8 @@ struct df_hashes {
 /* The hashes of a partition's suffixes, those that changed computed anew: what REPLICATE answers, a
  * pickled dict. A partition that is not there has none and is not made. done() comes once, later;
  * nothing is lent. It may take minutes, is called off by df_thread_hurry() only, and is worth
- * finishing for the next who asks. `partition` as in struct df_name. false: no memory, done() never comes. */
+ * finishing for the next who asks. `partition` as in struct df_name. false: no memory, done() never
+ * comes. */
 bool df_hashes_get(struct df_thread *t, unsigned policy, struct slice device,
                    struct slice partition,
                    void (*done)(void *arg, int res, const struct df_hashes *found), void *arg);
